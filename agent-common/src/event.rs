@@ -1,0 +1,223 @@
+//! The records of the ring buffer.
+//!
+//! Each record is a [`Header`], the struct that its `kind` names, and for [`BytesRecord`] `captured` bytes of data.
+//! Clock: `CLOCK_MONOTONIC` nanoseconds (`bpf_ktime_get_ns`). Integers are in host byte order, ports too.
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// What a record is. Numbers are explicit and never reused.
+pub mod kind {
+    /// [`super::BytesRecord`], followed by `captured` bytes.
+    pub const BYTES: u16 = 1;
+    /// [`super::ProgressRecord`]: a mark was passed, or a turn of uncopied bytes ended with the armed tail.
+    pub const PROGRESS: u16 = 2;
+    /// [`super::StateRecord`]: a connection changed its TCP state.
+    pub const STATE: u16 = 3;
+    /// [`super::ExecRecord`].
+    pub const EXEC: u16 = 4;
+    /// [`super::ForkRecord`].
+    pub const FORK: u16 = 5;
+    /// [`super::ExitRecord`].
+    pub const EXIT: u16 = 6;
+    /// [`super::ListenRecord`].
+    pub const LISTEN: u16 = 7;
+}
+
+/// Which way bytes moved, seen from the process whose call moved them.
+pub mod direction {
+    /// Sent by the process.
+    pub const EGRESS: u8 = 0;
+    /// Received by the process.
+    pub const INGRESS: u8 = 1;
+}
+
+/// Where the bytes were read.
+pub mod source {
+    /// A socket call: `seq` is the TCP sequence number of the first byte.
+    pub const SOCKET: u8 = 0;
+    /// A TLS library's plaintext: `seq` is that stream's own running offset.
+    pub const TLS: u8 = 1;
+}
+
+/// Bits of [`Header::flags`] in a [`BytesRecord`].
+pub mod flags {
+    /// First record of a turn: `opposite_*` sum up the turn that it ends, and are zero if there was none.
+    pub const TURN_BEGINS: u16 = 1 << 0;
+    /// The user's buffer could not be read at all or only in part: `captured` is what could.
+    pub const UNREADABLE: u16 = 1 << 1;
+    /// The call has no user buffer (sendfile, splice, io_uring): counted, not copied.
+    pub const NO_BUFFER: u16 = 1 << 2;
+    /// The policy's budget ended inside this call.
+    pub const TRUNCATED: u16 = 1 << 3;
+    /// The process was followed from fork or exec and user space has not yet said whether it is wanted.
+    pub const PROVISIONAL: u16 = 1 << 4;
+}
+
+/// First in every record. Written by `agent-ebpf/src/emit.rs`.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Header {
+    /// When the call returned, monotonic.
+    pub at_ns: u64,
+    /// Kernel tgid in the initial pid namespace: user space calls it pid.
+    pub tgid: u32,
+    /// Kernel pid of the thread.
+    pub tid: u32,
+    /// Start of the process in clock ticks since boot, as in field 22 of `/proc/PID/stat`: with `tgid` the identity of a process.
+    pub start_ticks: u32,
+    /// Length of the record with this header and its data.
+    pub len: u32,
+    /// One of [`kind`].
+    pub kind: u16,
+    /// Bits, by kind.
+    pub flags: u16,
+    /// The CPU that wrote it.
+    pub cpu: u32,
+}
+const _: () = assert!(size_of::<Header>() == 32);
+
+/// The two ends of a connection, from the process's point of view.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Endpoints {
+    /// IPv6, or IPv4 mapped into `::ffff:0:0/96`, network order.
+    pub local: [u8; 16],
+    /// As `local`.
+    pub remote: [u8; 16],
+    /// Host order.
+    pub local_port: u16,
+    /// Host order.
+    pub remote_port: u16,
+}
+const _: () = assert!(size_of::<Endpoints>() == 36);
+
+/// Bytes that one call moved on one TCP connection. Written by the socket plane, at most four per call.
+///
+/// A call that moves more than the policy copies has `captured < len`; the next record's `seq` shows what was skipped.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct BytesRecord {
+    /// First.
+    pub header: Header,
+    /// Socket cookie.
+    pub conn: u64,
+    /// goid of the current goroutine, or 0.
+    pub goroutine: u64,
+    /// goid of the goroutine that created it, or 0.
+    pub parent_goroutine: u64,
+    /// Time of the last byte of the opposite direction's turn (see [`flags::TURN_BEGINS`]).
+    pub opposite_at_ns: u64,
+    /// Sequence number after the last byte of the opposite direction's turn.
+    pub opposite_seq: u32,
+    /// Sequence number of the first byte.
+    pub seq: u32,
+    /// Bytes this record stands for: copied or not.
+    pub moved: u32,
+    /// Bytes of data that follow.
+    pub captured: u32,
+    /// The two ends.
+    pub endpoints: Endpoints,
+    /// One of [`direction`].
+    pub direction: u8,
+    /// One of [`source`].
+    pub source: u8,
+    /// Zero.
+    pub reserved: [u8; 2],
+}
+const _: () = assert!(size_of::<BytesRecord>() == 120);
+
+/// A mark was passed (see [`crate::policy::Mark`]): nothing is copied, the end of a body is timed.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ProgressRecord {
+    /// First. `at_ns` is when the call that passed the mark returned.
+    pub header: Header,
+    /// Socket cookie.
+    pub conn: u64,
+    /// Sequence number after the last byte of that call.
+    pub seq: u32,
+    /// One of [`direction`].
+    pub direction: u8,
+    /// 1 if the call ended with the armed tail, 0 if a sequence number was passed.
+    pub by_tail: u8,
+    /// Zero.
+    pub reserved: [u8; 2],
+}
+const _: () = assert!(size_of::<ProgressRecord>() == 48);
+
+/// A connection of an observed process changed its TCP state. Written by `inet_sock_set_state`.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct StateRecord {
+    /// First. The current task need not own the socket: `tgid` and `tid` are zero.
+    pub header: Header,
+    /// Socket cookie.
+    pub conn: u64,
+    /// Time of the last byte per direction, indexed by [`direction`]; 0 if none was seen.
+    pub last_at_ns: [u64; 2],
+    /// Sequence number after the last byte per direction.
+    pub last_seq: [u32; 2],
+    /// `TCP_*` of include/net/tcp_states.h.
+    pub old_state: u16,
+    /// As `old_state`. `TCP_CLOSE` is the last record of a connection.
+    pub new_state: u16,
+    /// Zero.
+    pub reserved: u32,
+}
+const _: () = assert!(size_of::<StateRecord>() == 72);
+
+/// A process replaced its program. Written by `sched_process_exec`; wakes user space.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ExecRecord {
+    /// First.
+    pub header: Header,
+    /// The file that was executed as the caller named it, NUL-padded, cut at the end.
+    pub filename: [u8; crate::limits::EXEC_FILENAME_BYTES],
+    /// Start of the argument block: NUL-separated, cut at the end.
+    pub args: [u8; crate::limits::EXEC_ARGS_BYTES],
+    /// Bytes of `args` that are set.
+    pub args_len: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// A process was forked. Written by `sched_process_fork` for children of observed processes.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForkRecord {
+    /// First: `tgid` and `start_ticks` are the child's.
+    pub header: Header,
+    /// The parent's tgid.
+    pub parent_tgid: u32,
+    /// The parent's start.
+    pub parent_start_ticks: u32,
+}
+const _: () = assert!(size_of::<ForkRecord>() == 40);
+
+/// The last thread of an observed process ended. Written by `sched_process_exit`.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ExitRecord {
+    /// First.
+    pub header: Header,
+    /// `task_struct.exit_code`.
+    pub exit_code: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+const _: () = assert!(size_of::<ExitRecord>() == 40);
+
+/// A process began to listen. Written by `inet_sock_set_state` at `TCP_LISTEN`, for every process; wakes user space.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ListenRecord {
+    /// First.
+    pub header: Header,
+    /// Address and port, as in [`Endpoints`].
+    pub local: [u8; 16],
+    /// Host order.
+    pub local_port: u16,
+    /// Zero.
+    pub reserved: [u8; 6],
+}
+const _: () = assert!(size_of::<ListenRecord>() == 56);

@@ -1,0 +1,24 @@
+//! Every size that both sides must agree on, with its reason.
+
+/// Bytes of the executed file's name in an exec record: longer names are rare and `/proc/PID/exe` has the whole.
+pub const EXEC_FILENAME_BYTES: usize = 256;
+/// Bytes of the argument block in an exec record: enough to name an interpreter's script when `/proc` is already gone.
+pub const EXEC_ARGS_BYTES: usize = 512;
+/// Bytes of data in one record. A call is split into at most [`RECORDS_PER_CALL`] of them. A per-CPU value may have 32 KiB.
+pub const RECORD_DATA_BYTES: usize = 16 * 1024;
+/// Records that one call may write: with [`RECORD_DATA_BYTES`] the header block of 64 KiB (design §8) in one receive.
+pub const RECORDS_PER_CALL: usize = 4;
+/// Bytes copied of a turn in the direction that speaks first on a connection: a whole header block.
+pub const HEAD_OPENING_BYTES: u32 = 64 * 1024;
+/// Bytes copied of a turn that answers: a status line and its header block, not the body.
+pub const HEAD_ANSWERING_BYTES: u32 = 4 * 1024;
+/// Segments of one iovec that are walked; `UIO_MAXIOV` is 1,024, real servers use two to eight.
+pub const IOV_SEGMENTS: usize = 32;
+/// Connections whose turns are followed in the kernel.
+pub const CONNECTIONS: u32 = 65_536;
+/// Connections with a policy of their own.
+pub const POLICIES: u32 = 16_384;
+/// Processes observed or followed provisionally.
+pub const PROCESSES: u32 = 16_384;
+/// Ring bytes per started group of four CPUs.
+pub const RING_BYTES: u32 = 4 * 1024 * 1024;

@@ -1,0 +1,91 @@
+//! What user space writes back: whom to observe, and how much to copy of each connection.
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// How much of a connection is copied.
+pub mod capture {
+    /// The first `head_*` bytes of each turn. A turn ends when the direction flips.
+    pub const HEAD: u32 = 0;
+    /// Nothing, and no record at all: an unknown protocol, TLS ciphertext, an upgraded connection.
+    pub const STOP: u32 = 1;
+}
+
+/// A point in one direction's stream that user space waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Mark {
+    /// 0: unarmed. 1: until sequence number `seq`. 2: until a call ends with `tail`.
+    /// While a mark is armed nothing is copied in that direction before it; the call that crosses it begins a new turn.
+    pub armed: u32,
+    /// Sequence number of the first byte after the body.
+    pub seq: u32,
+    /// The tail, last byte in the most significant position used, `tail_len` bytes little endian.
+    pub tail: u64,
+    /// 1 to 8.
+    pub tail_len: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// One row of `POLICIES`, keyed by socket cookie. User space inserts, `tcp_destroy_sock` deletes; user space alone writes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Policy {
+    /// One of [`capture`].
+    pub capture: u32,
+    /// Bytes copied per turn and direction, indexed by [`crate::event::direction`]; 0 takes the default.
+    pub head: [u32; 2],
+    /// Zero.
+    pub reserved: u32,
+    /// Marks by direction.
+    pub marks: [Mark; 2],
+}
+
+/// One row of `CONNECTIONS`, keyed by socket cookie. The kernel writes it; user space reads it after arming a mark,
+/// because the bytes may have passed before. Deleted by `tcp_destroy_sock`.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ConnectionState {
+    /// Time of the last byte per direction.
+    pub last_at_ns: [u64; 2],
+    /// The last eight bytes of the last uncopied call per direction, last byte in the most significant position.
+    pub last_tail: [u64; 2],
+    /// Sequence number after the last byte per direction.
+    pub last_seq: [u32; 2],
+    /// Bytes copied in the current turn per direction.
+    pub copied: [u32; 2],
+    /// Direction of the current turn.
+    pub turn: u8,
+    /// Direction of the first byte ever seen: who opens the conversation.
+    pub opener: u8,
+    /// Zero.
+    pub reserved: [u8; 6],
+}
+
+/// Bits of [`Process::flags`].
+pub mod process {
+    /// Followed from fork or exec; user space has not decided.
+    pub const PROVISIONAL: u32 = 1 << 0;
+    /// Decided against: kept so that threads and re-reads cost one look-up; nothing is copied.
+    pub const IGNORED: u32 = 1 << 1;
+    /// Read goid and parent goid with the offsets of this row.
+    pub const GO: u32 = 1 << 2;
+}
+
+/// One row of `PROCESSES`, keyed by tgid: the filter of the whole kernel side.
+/// Inserted by user space, and by fork and exec (provisional); deleted at exit of the last thread.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Process {
+    /// Bits of [`process`].
+    pub flags: u32,
+    /// As in [`crate::event::Header::start_ticks`].
+    pub start_ticks: u32,
+    /// Go: offset of the `g` pointer from the thread's fs base.
+    pub tls_offset: i32,
+    /// Go: offset of `goid` in `g`.
+    pub goid_offset: u32,
+    /// Go: offset of `parentGoid` in `g`, 0 if absent.
+    pub parent_goid_offset: u32,
+    /// Zero.
+    pub reserved: u32,
+}

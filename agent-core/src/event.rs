@@ -1,0 +1,184 @@
+//! What the kernel side saw, as safe values: the input of the core.
+//!
+//! Shape: borrowed from the ring or a recording, decoded by `agent/src/events/decode.rs`. Clock: [`Nanos`], monotonic.
+//! Order: as written to the ring. Between CPUs records of one connection may be swapped: sequence numbers put them right.
+use std::{net::SocketAddr, num::NonZeroU64};
+
+/// `CLOCK_MONOTONIC` nanoseconds. The only clock of the core; it enters with events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nanos(pub u64);
+
+impl Nanos {
+    /// Time from `earlier` to `self` in nanoseconds, 0 if `earlier` is later.
+    pub fn since(self, earlier: Nanos) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// A connection: the kernel's socket cookie, never reused while the machine is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// A process: pid alone is reused, pid and start time together are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessId {
+    /// Pid in the initial namespace.
+    pub pid: u32,
+    /// Clock ticks from boot to its start (field 22 of `/proc/PID/stat`).
+    pub start_ticks: u32,
+}
+
+/// Who made a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Actor {
+    /// The process.
+    pub process: ProcessId,
+    /// The kernel thread.
+    pub tid: u32,
+    /// Goroutine, where it could be read.
+    pub goroutine: Option<NonZeroU64>,
+    /// The goroutine that created it, where it could be read.
+    pub parent_goroutine: Option<NonZeroU64>,
+}
+
+/// Both ends of a connection, seen from the observed process. IPv4-mapped addresses are already IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoints {
+    /// This process's end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+}
+
+/// Which way bytes moved, seen from the observed process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// Sent.
+    Egress,
+    /// Received.
+    Ingress,
+}
+
+impl Direction {
+    /// The other one.
+    pub fn opposite(self) -> Direction {
+        match self {
+            Direction::Egress => Direction::Ingress,
+            Direction::Ingress => Direction::Egress,
+        }
+    }
+}
+
+/// Where the bytes were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A socket call; `seq` is TCP's.
+    Socket,
+    /// A TLS library; `seq` is a running offset.
+    Tls,
+}
+
+/// How far a direction had come, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// When its last byte moved.
+    pub at: Nanos,
+    /// Sequence number after its last byte.
+    pub seq: u32,
+}
+
+/// Why a segment has fewer bytes than it moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uncopied {
+    /// All bytes are there.
+    Nothing,
+    /// The capture policy's budget ended.
+    Policy,
+    /// The user's memory could not be read.
+    Unreadable,
+    /// The call has no user buffer (sendfile, splice, io_uring).
+    NoBuffer,
+}
+
+/// Bytes that one call moved.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// Connection.
+    pub conn: ConnId,
+    /// When the call returned.
+    pub at: Nanos,
+    /// Who called.
+    pub actor: Actor,
+    /// Which way.
+    pub direction: Direction,
+    /// Where they were read.
+    pub source: Source,
+    /// Sequence number of the first byte; wraps at 2³².
+    pub seq: u32,
+    /// Bytes moved, `>= data.len()`. The missing ones are the last.
+    pub moved: u32,
+    /// The bytes that were copied.
+    pub data: &'a [u8],
+    /// Why `data` is shorter than `moved`.
+    pub uncopied: Uncopied,
+    /// Both ends.
+    pub endpoints: Endpoints,
+    /// This segment begins a turn; the other direction had come this far. `None` inside a turn, or if it moved nothing yet.
+    pub opposite: Option<Reached>,
+}
+
+/// What happened to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// This process sent FIN: nothing more will leave.
+    LocalFin,
+    /// The peer sent FIN: nothing more will arrive.
+    RemoteFin,
+    /// Gone in order, after FINs.
+    Closed,
+    /// Gone without FINs: reset or aborted.
+    Reset,
+}
+
+/// One thing the kernel side saw.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// Bytes moved.
+    Bytes(Segment<'a>),
+    /// A mark set by [`crate::assemble::Command::Mark`] was passed.
+    Progress {
+        /// Connection.
+        conn: ConnId,
+        /// Direction of the mark.
+        direction: Direction,
+        /// How far, and when.
+        reached: Reached,
+        /// A call ended with the armed tail, rather than a sequence number being passed.
+        by_tail: bool,
+    },
+    /// A connection is ending.
+    Ending {
+        /// Connection.
+        conn: ConnId,
+        /// When.
+        at: Nanos,
+        /// How.
+        ending: Ending,
+        /// How far the sent bytes had come, if any were seen.
+        egress: Option<Reached>,
+        /// How far the received bytes had come.
+        ingress: Option<Reached>,
+    },
+    /// A process ended: what it had open will not be answered.
+    Exit {
+        /// Which.
+        process: ProcessId,
+        /// When.
+        at: Nanos,
+    },
+    /// Time has passed; sent by the pipeline at least every 100 ms.
+    Tick {
+        /// Now.
+        at: Nanos,
+    },
+}

@@ -1,0 +1,16 @@
+//! The pure core: events in, spans out. No IO, no clock, no async, no unsafe: so every part can be benched, fuzzed and replayed.
+//!
+//! Rooms in the order of a request: [`event`] → [`assemble`] + [`protocols`] → [`exchange`] → [`correlate`] with
+//! [`propagate`] and [`spans`] → [`sample`]. A room imports only rooms above it in this list.
+#![forbid(unsafe_code)]
+
+pub mod assemble;
+pub mod correlate;
+pub mod counter;
+pub mod event;
+pub mod exchange;
+pub mod propagate;
+pub mod protocols;
+pub mod redact;
+pub mod sample;
+pub mod spans;

@@ -1,0 +1,100 @@
+//! Spans as OpenTelemetry means them, before they are OTLP.
+//!
+//! Shape: built by `correlate` from an exchange's facts, read by `agent/src/export`. Clock: monotonic; only `export` knows wall time.
+//! Source: OpenTelemetry specification 1.5x, trace API; semantic conventions by `opentelemetry-semantic-conventions`.
+use crate::event::{Nanos, ProcessId};
+use std::borrow::Cow;
+
+/// 16 bytes, not all zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TraceId(pub [u8; 16]);
+
+/// 8 bytes, not all zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpanId(pub [u8; 8]);
+
+/// What a span stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// An outgoing request.
+    Client,
+    /// An incoming request.
+    Server,
+}
+
+/// An attribute's value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Text.
+    Str(Cow<'static, str>),
+    /// Signed integer.
+    Int(i64),
+    /// Floating point.
+    Double(f64),
+    /// Truth.
+    Bool(bool),
+    /// List of texts.
+    Strs(Vec<String>),
+}
+
+/// Key and value; keys are constants of the semantic conventions crate, or `http.request.header.<name>`.
+pub type Attribute = (Cow<'static, str>, Value);
+
+/// Span status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Nothing was said.
+    Unset,
+    /// Failed; description may be empty.
+    Error(String),
+}
+
+/// Why a span has the parent it has (design §5.1), best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Evidence {
+    /// Trace context in the request's own headers.
+    Wire,
+    /// The other end of the same connection on this node.
+    Peer,
+    /// Runtime identity: goroutine, task.
+    Task,
+    /// The thread that read the request made the call, in a process whose threads answer what they read.
+    Thread,
+    /// Exactly one request was open in the process.
+    Only,
+    /// No parent.
+    Root,
+}
+
+/// A finished span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// Trace.
+    pub trace_id: TraceId,
+    /// This span.
+    pub span_id: SpanId,
+    /// Parent, if one is known.
+    pub parent_id: Option<SpanId>,
+    /// The parent is in another process (OTLP flags bit 9).
+    pub parent_is_remote: Option<bool>,
+    /// W3C trace flags: bit 0 sampled, bit 1 random.
+    pub trace_flags: u8,
+    /// W3C tracestate as it came, or empty.
+    pub trace_state: String,
+    /// Why it has that parent.
+    pub evidence: Evidence,
+    /// Client or server.
+    pub kind: Kind,
+    /// Low-cardinality name.
+    pub name: String,
+    /// Whose span: the resource is looked up by it.
+    pub process: ProcessId,
+    /// First byte of the request.
+    pub start: Nanos,
+    /// Last byte of the response.
+    pub end: Nanos,
+    /// In the order a person reads them.
+    pub attributes: Vec<Attribute>,
+    /// Status.
+    pub status: Status,
+}

@@ -1,0 +1,1 @@
+//! Configuration from one table of keys.

@@ -1,0 +1,1 @@
+//! Resource attributes of processes and the host.

@@ -1,0 +1,1 @@
+//! Is this process observed, and why not.

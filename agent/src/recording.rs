@@ -1,0 +1,1 @@
+//! The ring as a file: record and replay.

@@ -1,0 +1,1 @@
+//! Every counter of the agent in one table.
