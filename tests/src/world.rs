@@ -151,6 +151,13 @@ impl World {
         Ok(binary)
     }
 
+    /// Ends a program of this world before the world ends; its pid is free then.
+    pub fn end(&mut self, app: App) -> Result<()> {
+        let at = self.apps.iter().position(|process| process.pid() == app.pid);
+        drop(self.apps.remove(at.context("a program of this world")?));
+        Ok(())
+    }
+
     /// What the programs said last, for a failure's text.
     pub fn last_words(&self) -> String {
         self.apps.iter().map(Process::last_words).collect()
