@@ -60,7 +60,8 @@ impl World {
 
     /// The agent, still to be given flags.
     pub fn agent(&self) -> Result<Start> {
-        Ok(Start::new(&self.wirespan()?))
+        let socket = self.scratch().join("agent.sock").display().to_string();
+        Ok(Start::new(&self.wirespan()?).env("WIRESPAN_SOCKET", &socket))
     }
 
     /// The agent with one observed port, ready.

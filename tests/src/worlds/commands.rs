@@ -1,7 +1,6 @@
 //! The other commands, as their users meet them: what they print, and what their exit codes mean.
 use super::scenes;
 use crate::{
-    agent::Agent,
     expect::server,
     http::Connection,
     process::{Process, command, output},
@@ -34,14 +33,12 @@ fn doctor_names_the_hook_that_was_chosen_and_why_the_others_were_not(world: &mut
     Ok(())
 }
 
-fn explain(world: &World, agent: Option<&Agent>, pid: u32) -> Result<(String, Value)> {
+fn explain(world: &World, pid: u32) -> Result<(String, Value)> {
     let socket = world.scratch().join("agent.sock");
     let ask = |arguments: &[&str]| -> Result<String> {
         let mut explain = Command::new(world.wirespan()?);
         explain.arg("explain").arg(pid.to_string()).args(arguments);
-        if agent.is_some() {
-            explain.env("WIRESPAN_SOCKET", &socket);
-        }
+        explain.env("WIRESPAN_SOCKET", &socket);
         Ok(output(&mut explain, 0)?.0)
     };
     Ok((ask(&[])?, serde_json::from_str(&ask(&["--json"])?)?))
@@ -61,17 +58,17 @@ fn explain_tells_the_observed_from_the_unobserved_and_the_finished(world: &mut W
     let pid = rustix::process::Pid::from_raw(i32::try_from(finished.pid)?).context("a pid")?;
     rustix::process::kill_process(pid, Signal::KILL)?;
 
-    let (text, json) = explain(world, Some(&agent), observed.pid)?;
+    let (text, json) = explain(world, observed.pid)?;
     ensure!(json.get("observed") == Some(&Value::Bool(true)), "observed: {text}");
     ensure!(json.pointer("/work/spans").and_then(Value::as_u64) == Some(1), "one span: {json}");
     ensure!(text.contains("observed") && text.contains(&observed.port.to_string()), "why observed: {text}");
 
-    let (text, json) = explain(world, Some(&agent), unobserved.pid)?;
+    let (text, json) = explain(world, unobserved.pid)?;
     ensure!(json.get("observed") == Some(&Value::Bool(false)), "not observed: {text}");
     ensure!(text.contains("not observed"), "why not: {text}");
 
     let (text, json) = crate::wait::eventually("the end to be known", PATIENCE, || {
-        let answer = explain(world, Some(&agent), finished.pid)?;
+        let answer = explain(world, finished.pid)?;
         Ok((answer.1.get("running") == Some(&Value::Bool(false))).then_some(answer))
     })?;
     ensure!(
