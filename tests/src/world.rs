@@ -117,7 +117,7 @@ impl World {
             "daemon off; worker_processes 2; error_log stderr warn; pid {root}/nginx.pid; user root;
              events {{ worker_connections 1024; }}
              http {{
-               access_log off; sendfile on; keepalive_requests 1000000000; large_client_header_buffers 8 128k;
+               access_log off; sendfile on; client_max_body_size 0; keepalive_requests 1000000000; large_client_header_buffers 8 128k;
                client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
                uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
                server {{ listen {port} reuseport; listen [::]:{port} reuseport; {server} }}
