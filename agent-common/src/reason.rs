@@ -55,16 +55,14 @@ reasons! {
     NoCookie = 9, "loss", "no_socket_cookie";
     /// Iovecs of more segments than are walked: the rest was counted, not copied.
     TooManySegments = 10, "loss", "too_many_segments";
-    /// Returns whose call was not seen to begin.
-    NoEntry = 11, "loss", "return_without_call";
     /// Scratch or map rows that should have been there.
-    Internal = 12, "loss", "internal";
+    Internal = 11, "loss", "internal";
     /// Receives that threw the bytes away (MSG_TRUNC): counted, not copied.
-    Discarded = 13, "skip", "discarded_receive";
+    Discarded = 12, "skip", "discarded_receive";
     /// Calls of which no byte was copied because the connection's turn had used up its budget or waits for a mark.
-    Uncopied = 14, "work", "call_not_copied";
+    Uncopied = 13, "work", "call_not_copied";
     /// Messages of one `sendmmsg` or `recvmmsg` whose place in the vector is not known: counted, not copied.
-    VectorPlace = 15, "loss", "message_vector_place_unknown";
+    VectorPlace = 14, "loss", "message_vector_place_unknown";
 }
 
 /// Rows of `REASONS`: the number of reasons, with room for a few more so that the map need not change with each.

@@ -35,6 +35,11 @@ pub(crate) static POLICIES: HashMap<u64, Policy> = HashMap::with_max_entries(lim
 #[map]
 pub(crate) static VECTORS: LruHashMap<u64, VectorPlace> = LruHashMap::with_max_entries(limits::VECTORS, 0);
 
+/// Thread and direction → [`InflightCall`], for kprobes. Inserted at the call, deleted at its return. A return that is missed
+/// leaves a row until the thread's next call, or its eviction (LRU).
+#[map]
+pub(crate) static INFLIGHT: LruHashMap<u64, InflightCall> = LruHashMap::with_max_entries(limits::INFLIGHT, 0);
+
 /// [`reason::Reason`] → how often, per CPU.
 #[map]
 pub(crate) static REASONS: PerCpuArray<u64> = PerCpuArray::with_max_entries(reason::ROWS, 0);
@@ -56,6 +61,20 @@ pub(crate) struct VectorPlace {
     pub vector: u64,
     /// Message that comes next.
     pub next: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Arguments of a function that is running.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct InflightCall {
+    /// `struct sock *`.
+    pub sock: u64,
+    /// `struct msghdr *`.
+    pub message: u64,
+    /// `MSG_*`.
+    pub flags: u32,
     /// Zero.
     pub reserved: u32,
 }

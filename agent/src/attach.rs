@@ -7,14 +7,18 @@ pub mod btf;
 mod cookies;
 pub mod hooks;
 mod kernel;
+mod load;
 mod losses;
 pub mod offsets;
 mod policies;
 mod processes;
+mod report;
+mod tracefs;
 
 pub use self::{
     hooks::{HookId, Kind},
-    kernel::{Error, HookReport, Kernel, Outcome, Settings, VariantReport, survey},
+    kernel::{Error, Kernel, Settings, survey},
     losses::ProgramCount,
     processes::Go,
+    report::{HookReport, Outcome, VariantReport},
 };

@@ -45,6 +45,12 @@ pub(crate) struct Moved<'a, A> {
     pub buffer: Buffer,
 }
 
+/// The row of the thread's process, if it is observed.
+#[inline(always)]
+pub(crate) fn observed(thread: Thread) -> Option<&'static Process> {
+    rows::process(thread.tgid()).filter(|process| process.flags & process::IGNORED == 0)
+}
+
 /// When a call returned, and where in the stream its bytes are.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {

@@ -18,7 +18,7 @@ use crate::{
 use wirespan_common::reason::Reason;
 
 /// Size of `struct mmsghdr`. Source: include/linux/socket.h.
-const MMSGHDR_BYTES: u64 = 64;
+pub(crate) const MMSGHDR_BYTES: u64 = 64;
 
 /// The buffer of the call that is running in `task`.
 #[inline(always)]
@@ -32,25 +32,34 @@ pub(crate) fn buffer(task: Task, thread: Thread, bytes: u32) -> Result<Buffer, R
     of_call(call, number, thread, bytes)
 }
 
-/// The buffer of a call by its number.
+/// The buffer of a call that has returned with a single message, if it was one of several.
 #[inline(always)]
-fn of_call(call: SystemCall, number: u64, thread: Thread, bytes: u32) -> Result<Buffer, Reason> {
+pub(crate) fn returned_buffer(call: SystemCall, number: u64) -> Result<Buffer, Reason> {
     let address = call.second()?;
     Ok(match number {
         number::READ | number::WRITE | number::SENDTO | number::RECVFROM => Buffer::flat(address),
         number::READV | number::WRITEV | number::PREADV2 | number::PWRITEV2 => {
             Buffer::vector(address, call.third()?)
         }
-        number::SENDMSG | number::RECVMSG => Buffer::message(address),
-        number::SENDMMSG => in_vector(thread, address, call.third()?, bytes)?,
+        // The first message of a vector is at its start.
+        number::SENDMSG | number::RECVMSG | number::SENDMMSG | number::RECVMMSG => Buffer::message(address),
+        _ => Buffer::NOWHERE,
+    })
+}
+
+/// The buffer of a running call by its number.
+#[inline(always)]
+fn of_call(call: SystemCall, number: u64, thread: Thread, bytes: u32) -> Result<Buffer, Reason> {
+    match number {
+        number::SENDMMSG => in_vector(thread, call.second()?, call.third()?, bytes),
         // A time limit may end the call after any message without another event: its place would be a guess.
         number::RECVMMSG if call.fifth()? != 0 => {
             count(Reason::VectorPlace);
-            Buffer::NOWHERE
+            Ok(Buffer::NOWHERE)
         }
-        number::RECVMMSG => in_vector(thread, address, call.third()?, bytes)?,
-        _ => Buffer::NOWHERE,
-    })
+        number::RECVMMSG => in_vector(thread, call.second()?, call.third()?, bytes),
+        _ => returned_buffer(call, number),
+    }
 }
 
 /// The message that a `sendmmsg` or `recvmmsg` has just moved. Source: net/socket.c `__sys_sendmmsg`, `do_recvmmsg` (v6.18):

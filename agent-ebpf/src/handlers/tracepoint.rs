@@ -2,51 +2,34 @@
 use crate::{
     handlers::{
         buffer::{Buffer, UserEntries},
-        bytes::{Moved, on_moved},
-        registers,
+        bytes::{Moved, observed, on_moved},
+        receive, registers,
     },
-    kernel::{
-        clock::Thread,
-        rows::{self, count},
-        sock::TcpSocket,
-        task::Task,
-    },
+    kernel::{clock::Thread, rows::count, sock::TcpSocket, task::Task},
 };
 use aya_ebpf::programs::BtfTracePointContext;
-use wirespan_common::{event::direction, policy::process, reason::Reason};
-
-/// Flags of a receive that leaves the bytes, or that reads something else.
-const MSG_OOB: u32 = 0x1;
-const MSG_PEEK: u32 = 0x2;
-const MSG_TRUNC: u32 = 0x20;
-const MSG_ERRQUEUE: u32 = 0x2000;
+use wirespan_common::{event::direction, reason::Reason};
 
 /// A call on any socket returned.
 #[inline(always)]
 pub(crate) fn on_length(ctx: &BtfTracePointContext, towards: u8) -> Result<(), Reason> {
     let thread = Thread::current();
-    let Some(process) = rows::process(thread.tgid()) else { return Ok(()) };
-    if process.flags & process::IGNORED != 0 {
-        return Ok(());
-    }
+    let Some(process) = observed(thread) else { return Ok(()) };
     let task = Task::current();
     let bytes: i32 = ctx.arg(1);
     if bytes <= 0 {
         return registers::on_failure(task, thread);
     }
     let bytes = bytes as u32;
-    let flags: u32 = ctx.arg(2);
-    if towards == direction::INGRESS && flags & (MSG_OOB | MSG_PEEK | MSG_ERRQUEUE) != 0 {
+    let flags = if towards == direction::INGRESS { ctx.arg(2) } else { 0 };
+    if receive::takes_nothing(flags) {
         return Ok(());
     }
     let Some(socket) = TcpSocket::from_typed(ctx.arg(0)) else { return Ok(()) };
-    if socket.is_kernels()? {
+    if !socket.is_plain()? {
         return Ok(());
     }
-    if socket.has_upper_layer()? {
-        return Err(Reason::UpperLayer);
-    }
-    let buffer = if towards == direction::INGRESS && flags & MSG_TRUNC != 0 {
+    let buffer = if receive::discards(flags) {
         count(Reason::Discarded);
         Buffer::NOWHERE
     } else {

@@ -38,3 +38,9 @@ pub(crate) fn follows_exec() -> bool {
 pub(crate) fn high_water_bytes() -> u64 {
     u64::from(setting!(high_water_bytes))
 }
+
+/// Is `flags` the fifth parameter of `tcp_recvmsg`, or the fourth?
+#[inline(always)]
+pub(crate) fn recvmsg_flags_are_fifth() -> bool {
+    setting!(recvmsg_flags_arg) == 4
+}

@@ -6,7 +6,7 @@ use crate::kernel::{
     task::Task,
 };
 use aya_ebpf::helpers::generated;
-use core::mem::offset_of;
+use core::{ffi::c_void, mem::offset_of};
 use wirespan_common::reason::Reason;
 
 /// `struct pt_regs` of x86-64.
@@ -41,6 +41,7 @@ pub(crate) mod number {
     pub(crate) const RECVFROM: u64 = 45;
     pub(crate) const SENDMSG: u64 = 46;
     pub(crate) const RECVMSG: u64 = 47;
+    pub(crate) const SPLICE: u64 = 275;
     pub(crate) const RECVMMSG: u64 = 299;
     pub(crate) const SENDMMSG: u64 = 307;
     pub(crate) const PREADV2: u64 = 327;
@@ -81,7 +82,7 @@ impl SystemCall {
         Typed::read(self.regs, offset_of!(PtRegs, orig_ax) as u32)
     }
 
-    /// First argument.
+    /// First argument: the file descriptor.
     #[inline(always)]
     pub(crate) fn first(self) -> Result<u64, Reason> {
         Typed::read(self.regs, offset_of!(PtRegs, di) as u32)
@@ -99,9 +100,23 @@ impl SystemCall {
         Typed::read(self.regs, offset_of!(PtRegs, dx) as u32)
     }
 
+    /// Fourth argument: the flags of `recvfrom` and `recvmmsg`.
+    #[inline(always)]
+    pub(crate) fn fourth(self) -> Result<u64, Reason> {
+        Typed::read(self.regs, offset_of!(PtRegs, r10) as u32)
+    }
+
     /// Fifth argument: the time limit of `recvmmsg`.
     #[inline(always)]
     pub(crate) fn fifth(self) -> Result<u64, Reason> {
         Typed::read(self.regs, offset_of!(PtRegs, r8) as u32)
     }
+}
+
+/// Result of a call, from the context of a `sys_exit_*` tracepoint: common fields, number, then result.
+#[inline(always)]
+pub(crate) fn result(context: *mut c_void) -> i64 {
+    let result = context.cast::<i64>().wrapping_add(2);
+    // SAFETY: the verifier checks the load against the size of a tracepoint's context.
+    unsafe { result.read() }
 }

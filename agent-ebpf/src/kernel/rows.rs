@@ -5,7 +5,10 @@
 //! that needs a socket destroyed while one of its calls is running, which holds a reference to it: it cannot happen.
 use crate::{
     emit::{ExecScratch, Scratch},
-    maps::{CONNECTIONS, EXEC_SCRATCH, POLICIES, PROCESSES, REASONS, SCRATCH, VECTORS, VectorPlace},
+    maps::{
+        CONNECTIONS, EXEC_SCRATCH, INFLIGHT, InflightCall, POLICIES, PROCESSES, REASONS, SCRATCH, VECTORS,
+        VectorPlace,
+    },
 };
 use wirespan_common::{
     policy::{ConnectionState, Policy, Process},
@@ -46,6 +49,14 @@ pub(crate) fn connection(cookie: u64) -> Option<&'static mut ConnectionState> {
 #[inline(always)]
 pub(crate) fn vector_place(pid_tgid: u64) -> Option<&'static VectorPlace> {
     let row = VECTORS.get_ptr(pid_tgid)?;
+    // SAFETY: a map row, see above.
+    unsafe { row.as_ref() }
+}
+
+/// The arguments of a function that is running.
+#[inline(always)]
+pub(crate) fn inflight_call(key: u64) -> Option<&'static InflightCall> {
+    let row = INFLIGHT.get_ptr(key)?;
     // SAFETY: a map row, see above.
     unsafe { row.as_ref() }
 }

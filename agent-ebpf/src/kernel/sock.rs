@@ -85,22 +85,20 @@ impl<A: Access> TcpSocket<A> {
         Ok(arrived.wrapping_sub(self.reached(direction::INGRESS)?) > 1)
     }
 
-    /// Does it belong to the kernel (NFS, CIFS, …)? Then the running call's buffer is not its data.
+    /// Are the bytes of the running call the bytes of this connection? Not if the socket is the kernel's own (NFS, CIFS, …),
+    /// nor if an upper layer in the kernel (kTLS, …) changes them below the call.
     #[inline(always)]
-    pub(crate) fn is_kernels(&self) -> Result<bool, Reason> {
+    pub(crate) fn is_plain(&self) -> Result<bool, Reason> {
         let socket: *const u8 = A::read(self.sock, offset!(sock_socket))?;
         if socket.is_null() {
-            return Ok(true);
+            return Ok(false);
         }
         let file: u64 = A::read(socket, offset!(socket_file))?;
-        Ok(file == 0)
-    }
-
-    /// Does an upper layer in the kernel (kTLS, …) change the bytes below the call?
-    #[inline(always)]
-    pub(crate) fn has_upper_layer(&self) -> Result<bool, Reason> {
-        let ops: u64 = A::read(self.tcp, offset!(tcp_ulp_ops))?;
-        Ok(ops != 0)
+        if file == 0 {
+            return Ok(false);
+        }
+        let upper_layer: u64 = A::read(self.tcp, offset!(tcp_ulp_ops))?;
+        if upper_layer != 0 { Err(Reason::UpperLayer) } else { Ok(true) }
     }
 
     /// Both ends.

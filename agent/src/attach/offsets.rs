@@ -2,7 +2,10 @@
 //!
 //! Shape: a BTF blob in; [`Offsets`], [`Kernel`] and the facts that choose hooks out. A field that is not found is
 //! [`ABSENT`]: the hooks that need it are refused, nothing more.
-use crate::attach::btf::{self, Btf, Kind};
+use crate::attach::{
+    btf::{self, Btf, Kind},
+    hooks::Point,
+};
 use std::collections::HashMap;
 use wirespan_common::offsets::{ABSENT, Kernel, Offsets};
 use zerocopy::{FromBytes as _, IntoBytes as _};
@@ -28,13 +31,42 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Does this kernel have what a program would be attached to, as far as BTF can tell?
+    ///
+    /// # Errors
+    /// When it does not, in words.
+    pub fn offer(&self, point: Point) -> Result<(), String> {
+        match point {
+            Point::BtfTracepoint { name, .. } if !self.tracepoints.contains(&name) => {
+                Err(format!("this kernel has no tracepoint {name}"))
+            }
+            Point::Fexit { function, parameters } => match self.functions.get(function).map(Vec::len) {
+                None => Err(format!("this kernel has no function {function}")),
+                Some(here) if here != parameters => {
+                    Err(format!("{function} has {here} parameters here, this variant is for {parameters}"))
+                }
+                Some(_) => Ok(()),
+            },
+            Point::Kprobe(function) | Point::Kretprobe(function)
+                if !self.functions.contains_key(function) =>
+            {
+                Err(format!("this kernel has no function {function}"))
+            }
+            Point::BtfTracepoint { .. } | Point::Kprobe(_) | Point::Kretprobe(_) | Point::SyscallExits(_) => {
+                Ok(())
+            }
+        }
+    }
+
     /// Names of the fields in `needed` that this kernel does not have.
     #[must_use]
-    pub fn missing(&self, needed: &'static [&'static str]) -> Vec<&'static str> {
+    pub fn missing(&self, needed: &'static [&'static [&'static str]]) -> Vec<&'static str> {
         let offsets = words(&self.offsets);
         let position = |name: &str| Offsets::FIELDS.iter().position(|(field, _, _)| *field == name);
         needed
             .iter()
+            .copied()
+            .flatten()
             .copied()
             .filter(|name| {
                 position(name).and_then(|at| offsets.get(at).copied()).is_none_or(|offset| offset == ABSENT)
@@ -115,7 +147,7 @@ mod tests {
         let facts =
             resolve(&blob, &[("sched_process_exec", "btf_trace_sched_process_exec")], &["tcp_recvmsg"])
                 .unwrap();
-        assert_eq!(facts.missing(&["task_tgid", "sock_cookie", "tcp_write_seq"]), Vec::<&str>::new());
+        assert_eq!(facts.missing(&[&["task_tgid", "sock_cookie", "tcp_write_seq"]]), Vec::<&str>::new());
         assert_eq!(facts.tracepoints, ["sched_process_exec"]);
         assert!(facts.functions["tcp_recvmsg"].contains(&"flags".to_owned()));
     }
@@ -126,8 +158,8 @@ mod tests {
             [0x0001_eb9f_u32, 24, 0, 0, 0, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
         let facts = resolve(&blob, &[("x", "btf_trace_x")], &["tcp_recvmsg"]).unwrap();
         assert_eq!(facts.offsets, Offsets::UNKNOWN);
-        assert_eq!(facts.missing(&["task_tgid"]), ["task_tgid"]);
-        assert_eq!(facts.missing(&["no_such_field"]), ["no_such_field"]);
+        assert_eq!(facts.missing(&[&["task_tgid"]]), ["task_tgid"]);
+        assert_eq!(facts.missing(&[&["no_such_field"]]), ["no_such_field"]);
         assert!(facts.tracepoints.is_empty());
     }
 }
