@@ -19,6 +19,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod value;
+mod yaml;
 
 pub use choice::{Compression, Exporter, Hook, Propagator, Protocol, Query, Sampler};
 pub use error::{ConfigError, Place, Warning};

@@ -1,49 +1,13 @@
-//! The file: YAML as a tree in which every node knows its line.
+//! The file: which key has which value.
 //!
-//! Shape: text in, [`Node`]s by key out, and every key that the table does not know, with the nearest that it does. Scalars keep
-//! their text (`1.10` stays `1.10`), because the table and not YAML says what a value is. A key may be written nested or dotted.
-//! Not here: what values mean.
+//! Shape: a tree of YAML in, its nodes by key out, and a mistake for every key that the table does not know, with the nearest that
+//! it does. A key may be written nested or dotted. Not here: what values mean (see `config/value.rs`).
 use super::{
     error::{ConfigError, Place},
     key::Key,
+    yaml::{self, Name, Node, Tree},
 };
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{DuplicateKeyPolicy, Spanned};
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
-
-/// A value and its line.
-#[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) tree: Tree,
-    pub(super) line: u64,
-}
-
-/// A key of a mapping and its line.
-#[derive(Clone, Debug)]
-pub(super) struct Name {
-    pub(super) text: String,
-    pub(super) line: u64,
-}
-
-/// What YAML has.
-#[derive(Clone, Debug)]
-pub(super) enum Tree {
-    Null,
-    Scalar(String),
-    Sequence(Vec<Node>),
-    Mapping(Vec<(Name, Node)>),
-}
-
-impl Tree {
-    pub(super) fn kind(&self) -> &'static str {
-        match self {
-            Tree::Null => "nothing",
-            Tree::Scalar(_) => "one value",
-            Tree::Sequence(_) => "a list",
-            Tree::Mapping(_) => "a mapping",
-        }
-    }
-}
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// The file's values by key.
 #[derive(Debug)]
@@ -61,12 +25,11 @@ impl File {
         errors: &mut Vec<ConfigError>,
     ) -> File {
         let mut file = File { path: Arc::new(path), values: BTreeMap::new() };
-        match parse(text) {
+        match yaml::parse(text) {
             Ok(root) => file.walk("", &root, keys, errors),
             Err(error) => {
                 let line = error.location().map_or(0, |location| location.line());
-                let message = error.without_snippet().to_string();
-                errors.push(ConfigError::Yaml { place: file.place(line), message });
+                errors.push(ConfigError::Yaml { place: file.place(line), message: yaml::plain(&error) });
             }
         }
         file
@@ -84,6 +47,7 @@ impl File {
         let Tree::Mapping(entries) = &node.tree else {
             if !matches!(node.tree, Tree::Null) {
                 let reason = format!("expected a mapping of keys, found {}", node.tree.kind());
+                let prefix = if prefix.is_empty() { "file" } else { prefix };
                 errors.push(ConfigError::Invalid {
                     place: self.place(node.line),
                     key: prefix.to_owned(),
@@ -138,111 +102,4 @@ fn nearest(path: &str, keys: &'static [Key]) -> Option<&'static str> {
     let known = groups.chain(keys.iter().map(|key| key.path)).map(|known| (likeness(known), known));
     let (likeness, known) = known.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
     (likeness > 0.8).then_some(known)
-}
-
-fn parse(text: &str) -> Result<Node, serde_saphyr::Error> {
-    let options = serde_saphyr::options! {
-        // Both come through, and are told with both lines.
-        duplicate_keys: DuplicateKeyPolicy::LastWins,
-        strict_booleans: true,
-    };
-    let raw: Option<Spanned<Raw>> = serde_saphyr::from_str_with_options(text, options)?;
-    Ok(raw.map_or(Node { tree: Tree::Null, line: 1 }, |raw| raw_node(raw, text)))
-}
-
-/// As YAML resolves it; numbers and booleans are replaced by their text.
-enum Raw {
-    Null,
-    Text(String),
-    Resolved,
-    Sequence(Vec<Spanned<Raw>>),
-    Mapping(Vec<(Spanned<String>, Spanned<Raw>)>),
-}
-
-fn raw_node(raw: Spanned<Raw>, source: &str) -> Node {
-    let span = raw.defined.span();
-    let tree = match raw.value {
-        Raw::Null => Tree::Null,
-        Raw::Text(text) => Tree::Scalar(text),
-        Raw::Resolved => {
-            let start = span.byte_offset().unwrap_or_default() as usize;
-            let end = start + span.byte_len().unwrap_or_default() as usize;
-            Tree::Scalar(source.get(start..end).unwrap_or_default().trim().to_owned())
-        }
-        Raw::Sequence(items) => {
-            Tree::Sequence(items.into_iter().map(|item| raw_node(item, source)).collect())
-        }
-        Raw::Mapping(entries) => {
-            let entry = |(name, value): (Spanned<String>, Spanned<Raw>)| {
-                let line = name.referenced.line();
-                (Name { text: name.value, line }, raw_node(value, source))
-            };
-            Tree::Mapping(entries.into_iter().map(entry).collect())
-        }
-    };
-    Node { tree, line: raw.referenced.line() }
-}
-
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Raw, D::Error> {
-        deserializer.deserialize_any(RawVisitor)
-    }
-}
-
-struct RawVisitor;
-
-impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Raw, E> {
-        Ok(Raw::Text(text.to_owned()))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Raw, E> {
-        Ok(Raw::Resolved)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Raw, E> {
-        Ok(Raw::Resolved)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Raw, E> {
-        Ok(Raw::Resolved)
-    }
-
-    fn visit_u128<E>(self, _: u128) -> Result<Raw, E> {
-        Ok(Raw::Resolved)
-    }
-
-    fn visit_i128<E>(self, _: i128) -> Result<Raw, E> {
-        Ok(Raw::Resolved)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Raw, E> {
-        Ok(Raw::Resolved)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Raw, A::Error> {
-        let mut sequence = Vec::new();
-        while let Some(item) = items.next_element()? {
-            sequence.push(item);
-        }
-        Ok(Raw::Sequence(sequence))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Raw, A::Error> {
-        let mut mapping = Vec::new();
-        while let Some(entry) = entries.next_entry()? {
-            mapping.push(entry);
-        }
-        Ok(Raw::Mapping(mapping))
-    }
 }

@@ -430,3 +430,36 @@ fn the_example_file_is_valid_with_every_key_taken_in() {
     // Three certificates, and the name that applies to one selector only.
     assert_eq!(from_file, KEYS.len() - 4);
 }
+
+#[test]
+fn odd_files_are_told_in_plain_words() {
+    for (text, told) in [
+        ("- a\n- b\n", "w.yaml:1: file: expected a mapping of keys, found a list\n"),
+        ("just text", "w.yaml:1: file: expected a mapping of keys, found one value\n"),
+        ("a: 1\n---\nb: 2\n", "w.yaml:3: not YAML: multiple YAML documents detected\n"),
+        (
+            "select:\n\tports: [80]\n",
+            "w.yaml:2: not YAML: tabs disallowed within this context (block indentation)\n",
+        ),
+        ("8080: x\n", "w.yaml:1: 8080: unknown key\n"),
+        ("select: {ports: {a: b}}\n", "w.yaml:1: select.ports: expected a list, found a mapping\n"),
+        ("select: {ports: [[80]]}\n", "w.yaml:1: select.ports: expected one value, found a list\n"),
+        (
+            "select.ports: [80]\nselect: {ports: [81]}\n",
+            "w.yaml:2: select.ports: is given twice, first in line 1\n",
+        ),
+        ("x: &a [*a]", "w.yaml:1: not YAML: recursive references require weak recursion types\n"),
+    ] {
+        assert_eq!(World::default().file(text).mistakes(""), told, "{text}");
+    }
+    for text in [
+        "\u{feff}select: {ports: [80]}\n",
+        "select:\r\n  ports: [80]\r\n",
+        "select: {ports: 80}\n",
+        "<<: {select: {ports: [80]}}",
+        "select: {ports: [&port 80, *port]}",
+        "select: {ports: ['80', !!int \"80\", !!str 80]}",
+    ] {
+        assert_eq!(World::default().file(text).config("").select.ports, BTreeSet::from([80]), "{text}");
+    }
+}

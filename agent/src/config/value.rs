@@ -3,8 +3,8 @@
 //! Shape: text or a node of the file in, typed value out, and back as JSON for `wirespan config`. In the file and in `WIRESPAN_*`
 //! durations carry a unit and booleans are `true` or `false`; in `OTEL_*` they follow the specification (see `config/otel.rs`).
 use super::{
-    file::{Node, Tree},
     otel,
+    yaml::{Name, Node, Tree},
 };
 use serde_json::json;
 use std::{path::PathBuf, time::Duration};
@@ -256,7 +256,7 @@ impl Knob for Pairs {
         let Tree::Mapping(entries) = &node.tree else {
             return Err(format!("expected a mapping of names to values, found {}", node.tree.kind()));
         };
-        let pair = |(name, value): &(super::file::Name, Node)| match &value.tree {
+        let pair = |(name, value): &(Name, Node)| match &value.tree {
             Tree::Scalar(text) => Ok((name.text.clone(), text.clone())),
             other => Err(format!("expected a text for `{}`, found {}", name.text, other.kind())),
         };
