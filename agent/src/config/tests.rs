@@ -2,6 +2,7 @@
 use super::{Config, ConfigError, Exporter, KEYS, Protocol, Sampler, Source, example, help};
 use crate::cli::{Command, RunArgs, parse};
 use expect_test::{Expect, expect, expect_file};
+use proptest::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -461,5 +462,38 @@ fn odd_files_are_told_in_plain_words() {
         "select: {ports: ['80', !!int \"80\", !!str 80]}",
     ] {
         assert_eq!(World::default().file(text).config("").select.ports, BTreeSet::from([80]), "{text}");
+    }
+}
+
+/// Pieces that files are made of, in no order.
+fn piece() -> impl Strategy<Value = String> {
+    let keys: Vec<&str> = KEYS.iter().flat_map(|key| [key.path, key.default, key.example]).collect();
+    prop_oneof![
+        proptest::sample::select(keys).prop_map(str::to_owned),
+        proptest::sample::select(vec![
+            ": ", "\n", "\n  ", "- ", "[", "]", "{", "}", ", ", "\"", "&a ", "*a", "#", "|", "!!int "
+        ])
+        .prop_map(str::to_owned),
+        "\\PC{0,6}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_file_makes_it_panic_and_every_mistake_has_a_line(pieces in proptest::collection::vec(piece(), 0..24)) {
+        if let Err(errors) = World::default().file(&pieces.concat()).load("") {
+            prop_assert!(errors.iter().all(|error| error.to_string().starts_with("w.yaml:")), "{}", lines(&errors));
+        }
+    }
+
+    #[test]
+    fn no_variable_of_the_specification_stops_the_start(
+        key in 0..KEYS.len(), text in prop_oneof!["\\PC{0,20}", "[a-z0-9:/%=,.-]{0,20}"],
+    ) {
+        let standard = KEYS[key].env.iter().filter(|name| name.starts_with("OTEL_") && !name.contains("CERTIFICATE") && !name.contains("KEY"));
+        for name in standard {
+            let world = World::default().env(name, &text);
+            prop_assert!(world.load("").is_ok(), "{name}={text}: {}", world.mistakes(""));
+        }
     }
 }
