@@ -260,10 +260,12 @@ impl Correlator {
         evidence: Evidence,
         out: &mut Vec<Span>,
     ) {
-        let Some(span_id) = self.forest.get(parent).map(|node| node.span_id) else {
+        let process_of = |node: &super::node::Node| node.opened.actor.process;
+        let own = self.forest.get(id).map(process_of);
+        let Some(node) = self.forest.get(parent) else {
             return self.unparent(id, Unparented::Unanswered, out);
         };
-        let remote = evidence == Evidence::Peer;
+        let (span_id, remote) = (node.span_id, own != Some(process_of(node)));
         self.settle(id, Cause::Parent { span_id, remote, evidence, exchange: Some(parent) }, out);
     }
 

@@ -129,16 +129,15 @@ impl Correlator {
     pub(super) fn answer_server(&mut self, answering: Answering, out: &mut Vec<Span>) {
         let Some(node) = self.forest.get_mut(answering.id) else { return };
         let reader = node.opened.actor;
-        let overlapped = node.overlapped;
+        let head_at = node.opened.head_at;
         let calls = std::mem::take(&mut node.calls);
         let Some(process) = self.processes.get_mut(reader.process) else { return };
         let withdrawn_before = process.threads.withdrawn.is_some();
         let by_reader = process.threads.answered(reader, answering.id, answering.actor);
         let withdrawn = process.threads.withdrawn.is_some();
-        let blocked = overlapped && calls.iter().any(|call| self.was_waited_for(*call, &answering));
-        let calibrated = by_reader
-            && blocked
-            && self.processes.get_mut(reader.process).is_some_and(|process| process.threads.proven());
+        let waited = by_reader && calls.iter().any(|call| self.was_waited_for(*call, &answering));
+        let process = self.processes.get_mut(reader.process).filter(|_| waited);
+        let calibrated = process.is_some_and(|process| process.threads.waited(reader, head_at, answering.at));
         if calibrated || (withdrawn && !withdrawn_before) {
             self.judge_held(reader.process, out);
         }

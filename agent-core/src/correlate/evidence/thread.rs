@@ -1,20 +1,21 @@
 //! Evidence `thread`: the calling thread had read a request and not yet answered it, in a process whose threads answer what they read.
 //!
 //! A thread is only evidence where it serves one request from reading to answering, and that has to be shown, not assumed:
-//! - a *proof* is a request that was read, made a call, got that call's answer and was answered, all by one thread, while another
-//!   request was open. Requests that call nothing prove nothing: an executor's tasks answer at once on the thread that read them;
+//! - a request *waited* if it was read, made a call, got that call's answer and was answered, all by one thread. Two that overlap
+//!   in time on different threads are *proofs*. Requests that call nothing prove nothing (an executor's tasks answer at once on the
+//!   thread that read them), nor does one that overlaps only with a request whose answer was never seen;
 //! - with [`PROOFS`] proofs the process is calibrated; [`PROOFS_THAT_STOOD`] suffice for a link that was held a while and nothing
 //!   spoke against it meanwhile;
-//! - one violation withdraws the evidence for the life of the process: a request answered by another thread than read it, a thread
-//!   that answered a request while it had another open (event loop), a goroutine. There is no way back, because what a process did
+//! - one violation withdraws the evidence for the life of the process: a request answered by another thread than read it, one answered
+//!   by a thread that had read another meanwhile (event loop), a goroutine. There is no way back, because what a process did
 //!   once it may do again at any time, and the first wrong link would come before the next violation;
 //! - a known reader that calls while it holds nothing and others do (work stealing looks so) sets the proofs back to none.
 //!
-//! A thread that had not answered when it read another request may have lost its answer with the records: such requests are
-//! evidence for nothing until one of them is answered, and then against the process.
+//! A request that its thread had not answered when it read another may have lost its answer with the records: it is evidence for
+//! nothing, and if it is answered after all, against the process.
 use crate::{
     correlate::Map,
-    event::{Actor, ConnId},
+    event::{Actor, ConnId, Nanos},
     exchange::ExchangeId,
 };
 use smallvec::SmallVec;
@@ -23,8 +24,8 @@ use smallvec::SmallVec;
 pub(in crate::correlate) const PROOFS: u32 = 8;
 /// Proofs that are enough for a link that was held and not contradicted.
 pub(in crate::correlate) const PROOFS_THAT_STOOD: u32 = 4;
-/// Requests that one thread is believed to hold; the oldest is let go, its answer was lost.
-const HELD_MAX: usize = 8;
+/// Requests that a thread may read after one that it has not answered; then that one is let go, its answer was lost.
+const OVERTAKEN_MAX: u8 = 64;
 /// Threads remembered per process; idle ones are forgotten beyond.
 const THREADS_MAX: usize = 4096;
 
@@ -33,7 +34,7 @@ const THREADS_MAX: usize = 4096;
 pub(in crate::correlate) enum Withdrawn {
     /// A request was answered by another thread than had read it.
     AnsweredElsewhere,
-    /// A thread answered a request while it had another one open.
+    /// A thread answered a request after it had read another one.
     Shared,
     /// Goroutines move between threads.
     Goroutines,
@@ -45,8 +46,8 @@ struct Held {
     id: ExchangeId,
     conn: ConnId,
     answered: bool,
-    /// The thread read another one, of another connection, before it answered.
-    shared: bool,
+    /// Requests of other connections that the thread read before it answered this one.
+    overtaken: u8,
 }
 
 /// What a thread is working for.
@@ -60,6 +61,14 @@ pub(in crate::correlate) enum Holds {
     Several,
 }
 
+/// A request that waited.
+#[derive(Clone, Copy, Debug)]
+struct Waited {
+    tid: u32,
+    answered_at: Nanos,
+    counted: bool,
+}
+
 /// What the threads of one process have shown.
 #[derive(Debug, Default)]
 pub(in crate::correlate) struct Threads {
@@ -67,6 +76,7 @@ pub(in crate::correlate) struct Threads {
     pub(in crate::correlate) answered_by_reader: u64,
     pub(in crate::correlate) answered_elsewhere: u64,
     pub(in crate::correlate) proofs: u32,
+    last_waited: Option<Waited>,
     pub(in crate::correlate) withdrawn: Option<Withdrawn>,
 }
 
@@ -85,15 +95,16 @@ impl Threads {
         let requests = self.held.entry(actor.tid).or_default();
         // A thread that reads the next request is done with what it had begun to answer.
         requests.retain(|held| !held.answered);
-        // Pipelined requests of one connection may come in one read: nothing is shared by that.
-        let shared = requests.iter().any(|held| held.conn != conn);
-        for held in requests.iter_mut() {
-            held.shared |= held.conn != conn;
+        // Pipelined requests of one connection may come in one read: nothing is overtaken by that.
+        for held in requests.iter_mut().filter(|held| held.conn != conn) {
+            held.overtaken += 1;
         }
-        if requests.len() >= HELD_MAX {
-            requests.remove(0);
+        let before = requests.len();
+        requests.retain(|held| held.overtaken < OVERTAKEN_MAX);
+        if requests.len() < before {
+            self.proofs = 0;
         }
-        requests.push(Held { id, conn, answered: false, shared });
+        requests.push(Held { id, conn, answered: false, overtaken: 0 });
     }
 
     /// A request's response began; whether the thread that had read it wrote it.
@@ -105,11 +116,10 @@ impl Threads {
             self.answered_elsewhere += 1;
             self.withdraw(Withdrawn::AnsweredElsewhere);
         }
-        if let Some(held) = self.find(reader, id) {
-            held.answered = true;
-            if held.shared {
-                self.withdraw(Withdrawn::Shared);
-            }
+        match self.find(reader, id) {
+            Some(held) if held.overtaken == 0 => held.answered = true,
+            // Overtaken, or even let go, and answered after all: the thread had several open.
+            _ => self.withdraw(Withdrawn::Shared),
         }
         by_reader
     }
@@ -137,18 +147,28 @@ impl Threads {
                 }
                 Holds::Nothing
             }
-            Some([held]) => Holds::One { id: held.id, answered: held.answered },
+            Some([held]) if held.overtaken == 0 => Holds::One { id: held.id, answered: held.answered },
             Some(_) => Holds::Several,
         }
     }
 
-    /// One more request went through one thread with its calls while others were open; whether that calibrated the process.
-    pub(in crate::correlate) fn proven(&mut self) -> bool {
+    /// A request that opened at `opened_at` waited for its calls; whether that calibrated the process.
+    pub(in crate::correlate) fn waited(
+        &mut self,
+        reader: Actor,
+        opened_at: Nanos,
+        answered_at: Nanos,
+    ) -> bool {
         if self.withdrawn.is_some() {
             return false;
         }
-        self.proofs = self.proofs.saturating_add(1);
-        self.proofs == PROOFS
+        let before = self.proofs;
+        let last = self.last_waited.filter(|last| last.tid != reader.tid && last.answered_at > opened_at);
+        if let Some(last) = last {
+            self.proofs = self.proofs.saturating_add(if last.counted { 1 } else { 2 });
+        }
+        self.last_waited = Some(Waited { tid: reader.tid, answered_at, counted: last.is_some() });
+        before < PROOFS && self.proofs >= PROOFS
     }
 
     /// The process has shown that its threads answer what they read.

@@ -3,7 +3,8 @@ use crate::{
     correlate::{Correlator, Settings},
     event::{Actor, ConnId, Endpoints, Nanos, ProcessId},
     exchange::{
-        Answer, Answering, Call, End, Ended, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened, Role,
+        Answer, Answering, Call, End, Ended, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened,
+        Role,
     },
     spans::{Kind, Span, SpanId, Value, keys},
 };
@@ -86,13 +87,13 @@ impl Stage {
     fn play(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let at = time(words[0]);
-        let options = &words[3.min(words.len())..];
+
         match words[1..] {
             ["tick"] => self.correlator.tick(at, &mut self.out),
             ["lost"] => self.correlator.lost(at),
             [who, "exits"] => self.correlator.exit(actor(who, &[]).process, at, &mut self.out),
             [who, verb, request, ..] => {
-                let actor = actor(who, options);
+                let actor = actor(who, &words[2..]);
                 match verb {
                     "receives" => self.open(Role::Server, at, actor, request, &words[4..]),
                     "sends" => self.open(Role::Client, at, actor, request, &words[4..]),
@@ -185,7 +186,13 @@ impl Stage {
     }
 }
 
-pub(super) fn ended(id: ExchangeId, at: Nanos, end: End, answer: Option<Answer>, incomplete: Incomplete) -> Box<Ended> {
+pub(super) fn ended(
+    id: ExchangeId,
+    at: Nanos,
+    end: End,
+    answer: Option<Answer>,
+    incomplete: Incomplete,
+) -> Box<Ended> {
     Box::new(Ended {
         id,
         at,
@@ -206,7 +213,8 @@ fn time(word: &str) -> Nanos {
 
 fn actor(word: &str, options: &[&str]) -> Actor {
     let (letter, thread) = word.split_once('/').unwrap_or((word, "1"));
-    let goroutine = options.iter().find_map(|word| word.strip_prefix("go=")).map(|word| word.parse().unwrap());
+    let goroutine =
+        options.iter().find_map(|word| word.strip_prefix("go=")).map(|word| word.parse().unwrap());
     Actor {
         process: process(letter.chars().next().unwrap()),
         tid: thread.parse().unwrap(),
@@ -221,7 +229,9 @@ fn context(text: &str, options: &[&str]) -> (String, bytes::Bytes) {
         Some((trace, parent)) => {
             ("traceparent".to_owned(), format!("00-{trace:0>32}-{parent:0>16}-0{sampled}").into())
         }
-        None => ("x-amzn-trace-id".to_owned(), format!("Root=1-{text:0>8}-{text:0>24};Sampled={sampled}").into()),
+        None => {
+            ("x-amzn-trace-id".to_owned(), format!("Root=1-{text:0>8}-{text:0>24};Sampled={sampled}").into())
+        }
     }
 }
 
@@ -246,7 +256,8 @@ pub(super) fn render(spans: &[Span]) -> String {
     for (number, trace) in traces.iter().enumerate() {
         let state = trace[0].trace_state.as_str();
         let flags = trace[0].trace_flags;
-        writeln!(text, "trace {}{}{state}", number + 1, if flags & 1 == 0 { " unsampled" } else { "" }).unwrap();
+        writeln!(text, "trace {}{}{state}", number + 1, if flags & 1 == 0 { " unsampled" } else { "" })
+            .unwrap();
         for top in trace.iter().filter(|span| span.parent_id.is_none_or(|parent| !ids.contains(&parent))) {
             render_span(top, trace, 1, &mut text);
         }
@@ -266,7 +277,8 @@ fn render_span(span: &Span, trace: &[&Span], depth: usize, text: &mut String) {
         None => "none".to_owned(),
     };
     let far = span.parent_id.is_some() && !trace.iter().any(|other| Some(other.span_id) == span.parent_id);
-    let far = if far { format!(" of {:x}", u64::from_be_bytes(span.parent_id.unwrap().0)) } else { String::new() };
+    let far =
+        if far { format!(" of {:x}", u64::from_be_bytes(span.parent_id.unwrap().0)) } else { String::new() };
     let path = attribute(span, "url.path").or_else(|| {
         let url = attribute(span, "url.full")?;
         url.split_once("example").map(|(_, path)| path.to_owned())
