@@ -5,6 +5,7 @@
 //! Source: OpenTelemetry specification (exporter, batch span processor), OTLP 1.x. Not here: sampling, metrics.
 //! Invariant: only this room names OTLP; handing over never waits; every span that is not exported moves a counter.
 mod clock;
+mod console;
 mod encode;
 mod endpoint;
 mod grpc;
@@ -108,6 +109,7 @@ fn start_with(settings: &Settings, stdout: &dyn Fn() -> Output) -> Result<Handle
         let shared = Shared {
             name,
             queue: Arc::new(Queue::new(settings.batch)),
+            held: Arc::default(),
             counts: Arc::default(),
             closed: closed_tx.clone(),
         };
@@ -126,9 +128,14 @@ fn exporter(
     stdout: &dyn Fn() -> Output,
 ) -> Result<(&'static str, Exporter), StartError> {
     Ok(match (kind, settings.otlp.protocol) {
-        (Kind::Otlp, Protocol::Grpc) => ("export.otlp", Exporter::Grpc(Grpc::new(&settings.otlp)?)),
-        (Kind::Otlp, Protocol::HttpProtobuf) => ("export.otlp", Exporter::Http(Http::new(&settings.otlp)?)),
-        (Kind::Json | Kind::Console, _) => ("export.json", Exporter::Json(Json::new(stdout()))),
+        (Kind::Otlp, Protocol::Grpc) => ("export.otlp", Exporter::Grpc(Box::new(Grpc::new(&settings.otlp)?))),
+        (Kind::Otlp, Protocol::HttpProtobuf) => {
+            ("export.otlp", Exporter::Http(Box::new(Http::new(&settings.otlp)?)))
+        }
+        (Kind::Json, _) => ("export.json", Exporter::Json(Json::new(stdout()))),
+        (Kind::Console, _) => {
+            ("export.console", Exporter::Console(console::Console::new(stdout(), settings.console)))
+        }
     })
 }
 
@@ -166,7 +173,7 @@ impl Handle {
 
     /// Spans that wait or are being sent, over all exporters.
     pub fn depth(&self) -> usize {
-        self.exporters.iter().map(|exporter| exporter.shared.queue.depth()).sum()
+        self.exporters.iter().map(|exporter| exporter.shared.depth()).sum()
     }
 
     /// Each exporter's counters, the room named after it: `export.otlp`, `export.console`, `export.json`.
@@ -188,7 +195,7 @@ impl Handle {
             if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
                 task.abort();
             }
-            let left = shared.queue.depth() as u64;
+            let left = shared.depth() as u64;
             shared.count(|counts| counts.at_shutdown += left);
             all.extend(rows(&shared));
         }

@@ -21,10 +21,11 @@ enum Way {
     Http,
     HttpGzip,
     Json,
+    Console,
 }
 
 const COLLECTORS: [Way; 4] = [Way::Grpc, Way::GrpcGzip, Way::Http, Way::HttpGzip];
-const ALL: [Way; 5] = [Way::Grpc, Way::GrpcGzip, Way::Http, Way::HttpGzip, Way::Json];
+const ALL: [Way; 6] = [Way::Grpc, Way::GrpcGzip, Way::Http, Way::HttpGzip, Way::Json, Way::Console];
 
 /// A span whose name is its number.
 fn span(number: usize) -> Span {
@@ -67,7 +68,11 @@ impl World {
         let received = Received::default();
         let collector = Collector::start(ANYWHERE, received.clone()).await;
         let mut settings = Settings {
-            exporters: vec![if way == Way::Json { Kind::Json } else { Kind::Otlp }],
+            exporters: vec![match way {
+                Way::Json => Kind::Json,
+                Way::Console => Kind::Console,
+                _ => Kind::Otlp,
+            }],
             otlp: Otlp {
                 protocol: if matches!(way, Way::Grpc | Way::GrpcGzip) {
                     Protocol::Grpc
@@ -155,9 +160,11 @@ async fn every_span_arrives_once_in_order_and_in_batches() {
     for way in ALL {
         let mut world = World::new(way, |_| {}).await;
         world.send(0..25);
-        world.eventually("25 spans", |world| world.counter("exported") == 25).await;
+        world.eventually("25 spans", |world| world.received.names().len() == 25).await;
+        world.eventually("all counted", |world| world.counter("exported") == 25).await;
         assert_eq!(world.received.names(), numbers(0..25), "{way:?}");
-        assert_eq!((world.counter("requests"), world.counter("retries")), (3, 0), "{way:?}");
+        let requests = if way == Way::Console { 1 } else { 3 };
+        assert_eq!((world.counter("requests"), world.counter("retries")), (requests, 0), "{way:?}");
     }
 }
 
@@ -203,6 +210,10 @@ async fn what_a_receiver_rejects_is_counted_and_not_sent_again() {
 async fn what_a_receiver_will_never_take_is_counted_and_does_not_hold_up_the_rest() {
     for way in ALL {
         let mut world = World::new(way, |_| {}).await;
+        if way == Way::Console {
+            // It writes what it has, not what came last: see the test of a stdout that fails.
+            continue;
+        }
         world.script(&[Reply::Never]);
         world.send(0..12);
         world.eventually("the second batch", |world| world.counter("exported") == 2).await;
@@ -219,11 +230,11 @@ async fn a_receiver_that_was_away_for_a_while_gets_all_that_fits_the_queue() {
         world.eventually("the first span", |world| world.counter("exported") == 1).await;
         world.go_away().await;
         world.send(1..101);
-        if way != Way::Json {
+        if COLLECTORS.contains(&way) {
             world.eventually("several attempts", |world| world.counter("retries") > 3).await;
         }
         world.come_back().await;
-        world.eventually("all spans", |world| world.counter("exported") == 101).await;
+        world.eventually("all spans", |world| world.received.names().len() == 101).await;
         assert_eq!(world.received.names(), numbers(0..101), "{way:?}");
         assert_eq!(world.counter("queue_full"), 0, "{way:?}");
     }

@@ -59,6 +59,8 @@ pub(super) struct Log {
     pub(super) is_stuck: bool,
     pub(super) waker: Option<Waker>,
     pub(super) text: Vec<u8>,
+    /// Whole lines that are not JSON: the waterfall.
+    pub(super) lines: Vec<String>,
 }
 
 /// A log that receivers and tests share.
@@ -80,8 +82,13 @@ impl Received {
         scopes.flat_map(|scope| scope.spans).collect()
     }
 
+    /// Their names; of a waterfall's line what stands behind the service.
     pub(super) fn names(&self) -> Vec<String> {
-        self.spans().into_iter().map(|span| span.name).collect()
+        let lines = self.with(|log| log.lines.clone());
+        let shown = lines
+            .iter()
+            .filter_map(|line| line.strip_prefix("  shop ")?.split(' ').next().map(str::to_owned));
+        self.spans().into_iter().map(|span| span.name).chain(shown).collect()
     }
 
     fn next(&self, request: ExportTraceServiceRequest, headers: HeaderMap) -> Reply {
@@ -232,7 +239,10 @@ impl AsyncWrite for Stdout {
             log.text.extend_from_slice(part);
             while let Some(end) = log.text.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = log.text.drain(..=end).collect();
-                log.taken.push(serde_json::from_slice(&line).unwrap());
+                match serde_json::from_slice(&line) {
+                    Ok(request) => log.taken.push(request),
+                    Err(_) => log.lines.push(String::from_utf8(line).unwrap()),
+                }
             }
             Poll::Ready(Ok(part.len()))
         })
