@@ -1,1 +1,16 @@
-//! Worlds.
+//! Worlds: wirespan beside real programs, as a person would run it.
+//!
+//! Rooms in reading order: `worlds` (what is shown), `runner` (chooses, counts), `world` and `agent` (what runs),
+//! `expect` (what is wanted, and what to say when it is not there), `span` (OTLP/JSON as values), `http` (a client that
+//! shapes every byte), `process` and `wait` (guards and deadlines).
+#![forbid(unsafe_code)]
+
+pub mod agent;
+pub mod expect;
+pub mod http;
+pub mod process;
+pub mod runner;
+pub mod span;
+pub mod wait;
+pub mod world;
+pub mod worlds;
