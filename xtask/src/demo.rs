@@ -96,7 +96,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
 
     let alone = round(&load, &mut shop, agent.as_mut(), 1, ALONE)?;
     if !args.once && !stop.is_set() {
-        println!("{}", Report::of(&lock(&seen.ledger), alone, shop.names()).waterfall());
+        if agent.is_some() {
+            println!("\n{}", Report::of(&lock(&seen.ledger), alone, &shop.names()).waterfall());
+        }
         endless(&load, &mut shop, agent.as_mut(), &seen)?;
         return agent.map_or(Ok(()), Agent::finish);
     }
@@ -111,7 +113,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     };
     agent.finish()?;
     let ledger = lock(&seen.ledger);
-    report::judge_once(&ledger, alone..crowd, &lock(&seen.table), shop.names())
+    report::judge_once(&ledger, alone..crowd, &lock(&seen.table), &shop.names())
 }
 
 /// One round of visits, then the wait for its last span. The first cart of the round.
@@ -146,7 +148,7 @@ fn endless(load: &Load, shop: &mut Shop, mut agent: Option<&mut Agent>, seen: &S
                 shop.check()?;
                 let Some(agent) = &mut agent else { continue };
                 agent.check()?;
-                report::refresh(&lock(&seen.ledger), first, &lock(&seen.table), names.clone());
+                report::refresh(&lock(&seen.ledger), first, &lock(&seen.table), &names);
             }
             Ok(())
         };

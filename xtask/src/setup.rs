@@ -4,13 +4,18 @@
 //! at a file: no network, no output. Everything of ours goes to `.cache` (ignored by git); only Debian packages and
 //! rustup's components change the machine. Not here: compiling the agent (see `build`).
 mod debian;
+pub(crate) mod log;
 pub(crate) mod shop;
 mod stamp;
 mod toolchain;
 
 use crate::command::root;
-use anyhow::Result;
-use std::{fs, path::PathBuf, time::Instant};
+use anyhow::{Context, Result};
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    time::Instant,
+};
 
 /// Something that a task cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,15 +29,18 @@ pub(crate) enum Need {
         /// What is installed when it is not there.
         package: &'static str,
     },
-    /// The four services of the shop. One whose runtime cannot be had is named and left out.
-    Shop,
 }
 
 /// Installs everything that any task of this repository needs.
 pub(crate) fn run() -> Result<()> {
     let started = Instant::now();
-    ensure(&[Need::Kernel, Need::Program { program: "setpriv", package: "util-linux" }, Need::Shop])?;
-    println!("setup: everything is there ({:.1} s)", started.elapsed().as_secs_f64());
+    ensure(&[Need::Kernel, Need::Program { program: "setpriv", package: "util-linux" }])?;
+    let services = shop::services()?.len();
+    let all = shop::SERVICES.len();
+    println!(
+        "setup: the toolchain and {services} of {all} services are there ({:.1} s)",
+        started.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 
@@ -42,12 +50,17 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
         match need {
             Need::Kernel => toolchain::ensure()?,
             Need::Program { program, package } => debian::ensure(&[(program, package)])?,
-            Need::Shop => {
-                shop::services()?;
-            }
         }
     }
     Ok(())
+}
+
+/// Held while something in `.cache` is made: a second task waits instead of making it too.
+fn lock() -> Result<File> {
+    let path = cache()?.join("setup.lock");
+    let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
+    file.lock().with_context(|| format!("lock {}", path.display()))?;
+    Ok(file)
 }
 
 /// The project's own folder for what it installs and builds outside of cargo.

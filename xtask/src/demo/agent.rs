@@ -8,6 +8,7 @@ use super::{
     process::{self, Process},
     stop::Stop,
 };
+use crate::setup::log::tail;
 use anyhow::{Context, Result, ensure};
 use std::{
     fs::File,
@@ -98,7 +99,7 @@ impl Agent {
     }
 
     fn last_words(&self) -> String {
-        process::tail(&self.log)
+        tail(&self.log)
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     otlp::Kind,
     visit::Call,
 };
+use std::collections::HashSet;
 
 /// What is true of one visit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(super) struct Verdict {
     pub(super) servers_alone: usize,
     /// Client spans that should have a parent and have none, by service.
     pub(super) clients_alone: Vec<&'static str>,
+    /// Spans whose parent should be one that is missing: the link may be right, and cannot be checked.
+    pub(super) orphans: usize,
     /// What is wrong, as sentences.
     pub(super) false_claims: Vec<String>,
     /// The trace id, if all spans are there and share it.
@@ -40,11 +43,12 @@ struct Pair<'a> {
 pub(super) fn judge(entry: &Entry) -> Verdict {
     let mut verdict = Verdict { expected: expected(&entry.calls), ..Verdict::default() };
     let pairs: Vec<Pair> = entry.calls.iter().map(|call| pair(call, entry)).collect();
+    let known: HashSet<&str> = entry.seen.iter().map(|seen| seen.span.id.as_str()).collect();
     let mut explained = 0;
     for (call, pair) in entry.calls.iter().zip(&pairs) {
         explained += usize::from(pair.server.is_some()) + usize::from(pair.client.is_some());
-        server(call, pair, &mut verdict);
-        client(call, pair, &pairs, &mut verdict);
+        server(call, pair, &known, &mut verdict);
+        client(call, pair, &pairs, &known, &mut verdict);
     }
     verdict.missing = verdict.expected.saturating_sub(explained);
     if entry.seen.len() > explained {
@@ -53,7 +57,7 @@ pub(super) fn judge(entry: &Entry) -> Verdict {
     }
     let first = entry.seen.first().map(|seen| seen.span.trace.clone());
     let one_trace = entry.seen.iter().all(|seen| Some(&seen.span.trace) == first.as_ref());
-    let connected = verdict.servers_alone == 0 && verdict.clients_alone.is_empty();
+    let connected = verdict.servers_alone == 0 && verdict.orphans == 0 && verdict.clients_alone.is_empty();
     if verdict.missing == 0 && verdict.false_claims.is_empty() && connected && one_trace {
         verdict.whole = first;
     }
@@ -79,12 +83,15 @@ fn pair<'a>(call: &Call, entry: &'a Entry) -> Pair<'a> {
 }
 
 /// A server span's parent is the caller's client span. The visitor is not observed: its requests begin traces.
-fn server(call: &Call, pair: &Pair, verdict: &mut Verdict) {
+fn server(call: &Call, pair: &Pair, known: &HashSet<&str>, verdict: &mut Verdict) {
     let Some(Seen { span, .. }) = pair.server else { return };
     match (&span.parent, pair.client) {
         (None, _) => verdict.servers_alone += usize::from(call.during.is_some()),
         (Some(parent), Some(client)) if *parent == client.span.id => {
             same_trace(pair.server, pair.client, verdict)
+        }
+        (Some(parent), None) if call.during.is_some() && !known.contains(parent.as_str()) => {
+            verdict.orphans += 1
         }
         (Some(parent), _) => {
             verdict.false_claims.push(format!("server span {} has a wrong parent {parent}", shown(call)));
@@ -98,7 +105,7 @@ fn server(call: &Call, pair: &Pair, verdict: &mut Verdict) {
 }
 
 /// A client span's parent is the server span of the call during which it was made.
-fn client(call: &Call, pair: &Pair, pairs: &[Pair], verdict: &mut Verdict) {
+fn client(call: &Call, pair: &Pair, pairs: &[Pair], known: &HashSet<&str>, verdict: &mut Verdict) {
     let Some(Seen { span, service }) = pair.client else { return };
     let within = call.during.and_then(|during| pairs.get(during)).and_then(|pair| pair.server);
     match (&span.parent, within) {
@@ -106,6 +113,7 @@ fn client(call: &Call, pair: &Pair, pairs: &[Pair], verdict: &mut Verdict) {
         (Some(parent), Some(within)) if *parent == within.span.id => {
             same_trace(pair.client, Some(within), verdict);
         }
+        (Some(parent), None) if !known.contains(parent.as_str()) => verdict.orphans += 1,
         (Some(parent), _) => {
             verdict.false_claims.push(format!("client span {} has a wrong parent {parent}", shown(call)));
         }

@@ -2,6 +2,7 @@
 //!
 //! Shape: a command → a running process in its own group, its output in a file or a pipe; dropping it ends the group.
 //! Should the demo be killed, the kernel ends the process (`setpriv --pdeathsig`): no port stays taken.
+use crate::setup::log::tail;
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
@@ -15,9 +16,6 @@ use std::{
 
 /// How long a process may take to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Lines of a log that an error message quotes.
-const LAST_WORDS: usize = 12;
 
 /// A running process and all it started.
 pub(super) struct Process {
@@ -92,13 +90,6 @@ impl Process {
             eprintln!("demo: cannot end {}: {error}", self.name);
         }
     }
-}
-
-/// The last lines of a log.
-pub(super) fn tail(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(LAST_WORDS)..).unwrap_or_default().join("\n")
 }
 
 impl Drop for Process {

@@ -28,6 +28,7 @@ pub(super) struct Report {
     whole_checkouts: usize,
     expected: usize,
     missing: usize,
+    orphans: usize,
     servers_alone: usize,
     clients_alone: BTreeMap<&'static str, usize>,
     false_claims: Vec<String>,
@@ -44,8 +45,8 @@ struct Best {
 
 impl Report {
     /// Of all visits from cart `first` on.
-    pub(super) fn of(ledger: &Ledger, first: u64, present: Vec<&'static str>) -> Report {
-        Report::between(ledger, first..u64::MAX, &present)
+    pub(super) fn of(ledger: &Ledger, first: u64, present: &[&'static str]) -> Report {
+        Report::between(ledger, first..u64::MAX, present)
     }
 
     fn between(ledger: &Ledger, carts: Range<u64>, present: &[&'static str]) -> Report {
@@ -63,6 +64,7 @@ impl Report {
         self.whole += usize::from(verdict.whole.is_some());
         self.expected += verdict.expected;
         self.missing += verdict.missing;
+        self.orphans += verdict.orphans;
         self.servers_alone += verdict.servers_alone;
         for service in verdict.clients_alone {
             *self.clients_alone.entry(service).or_default() += 1;
@@ -112,12 +114,16 @@ impl fmt::Display for Report {
         for (at, (service, count)) in self.clients_alone.iter().enumerate() {
             write!(out, "{}{service} {count}", if at == 0 { " (" } else { ", " })?;
         }
-        out.write_str(if self.clients_alone.is_empty() { "" } else { ")" })
+        out.write_str(if self.clients_alone.is_empty() { "" } else { ")" })?;
+        if self.orphans > 0 {
+            write!(out, "; {} whose parent never came", self.orphans)?;
+        }
+        Ok(())
     }
 }
 
 /// Tells the summary of the endless load again, over the last one if this is a terminal.
-pub(super) fn refresh(ledger: &Ledger, first: u64, table: &Table, present: Vec<&'static str>) {
+pub(super) fn refresh(ledger: &Ledger, first: u64, table: &Table, present: &[&'static str]) {
     let report = Report::of(ledger, first, present);
     let clear = if stdout().is_terminal() { "\x1b[2J\x1b[H" } else { "" };
     println!("{clear}{}\n{table}\n{report}\nCtrl-C ends the demo", report.waterfall());
@@ -128,10 +134,10 @@ pub(super) fn judge_once(
     ledger: &Ledger,
     rounds: Range<u64>,
     table: &Table,
-    present: Vec<&'static str>,
+    present: &[&'static str],
 ) -> Result<()> {
-    let crowd = Report::of(ledger, rounds.end, present.clone());
-    let alone = Report::between(ledger, rounds, &present);
+    let crowd = Report::of(ledger, rounds.end, present);
+    let alone = Report::between(ledger, rounds, present);
     println!("\n{}\n{table}\none at once:   {alone}\n8 in flight:   {crowd}", alone.waterfall());
     println!("{} spans in all, {} that no visit explains", ledger.spans(), ledger.strange());
 
@@ -152,3 +158,6 @@ pub(super) fn judge_once(
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

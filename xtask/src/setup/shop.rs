@@ -2,7 +2,7 @@
 //!
 //! Shape: sources under tests/apps/shop → a command line per service, or why there is none. What a service needs at run
 //! time is copied or built into its own folder; nothing is written beside the sources.
-use super::{cache, debian, stamp::Stamp};
+use super::{cache, debian, lock, log, stamp::Stamp};
 use crate::command::{self, root};
 use anyhow::{Context, Result};
 use std::{
@@ -41,6 +41,7 @@ pub(crate) struct Program {
 
 /// Builds all; a service that cannot be built is named on the terminal and left out.
 pub(crate) fn services() -> Result<Vec<(&'static Service, Program)>> {
+    let _lock = lock()?;
     let sources = root()?.join("tests/apps/shop");
     let results = cache()?.join("shop");
     let mut built = Vec::new();
@@ -61,13 +62,15 @@ pub(crate) fn services() -> Result<Vec<(&'static Service, Program)>> {
 fn frontend(source: &Path, result: &Path) -> Result<Program> {
     debian::ensure(&[("node", "nodejs"), ("npm", "npm")])?;
     let stamp = Stamp::new(result, &[source.into()], &version("node", "--version")?)?;
-    if !stamp.is_fresh() {
+    if stamp.is_stale()? {
         println!("setup: installing the packages of frontend (npm)");
         for name in ["package.json", "package-lock.json", "server.js"] {
             fs::copy(source.join(name), result.join(name)).with_context(|| format!("copy {name}"))?;
         }
         let arguments = ["ci", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"];
-        command::run(Command::new("npm").args(arguments).current_dir(result))?;
+        let mut npm = Command::new("npm");
+        npm.env("npm_config_update_notifier", "false");
+        log::run(npm.args(arguments).current_dir(result), &result.join("npm.log"))?;
         stamp.write()?;
     }
     Ok(Program { program: "node".into(), arguments: vec!["server.js".into()], folder: result.into() })
@@ -78,11 +81,11 @@ fn product(source: &Path, result: &Path) -> Result<Program> {
     debian::ensure(&[("python3", "python3")])?;
     let environment = result.join("venv");
     let stamp = Stamp::new(result, &[source.join("requirements.txt")], &version("python3", "--version")?)?;
-    if !stamp.is_fresh() {
+    if stamp.is_stale()? {
         println!("setup: installing the packages of product (pip)");
         let create = || {
             let mut python = Command::new("python3");
-            command::run(python.args(["-m", "venv", "--clear"]).arg(&environment))
+            log::run(python.args(["-m", "venv", "--clear"]).arg(&environment), &result.join("venv.log"))
         };
         // Debian ships the module that makes environments without what it puts into them.
         create().or_else(|_| debian::install(&["python3-venv"]).and_then(|()| create()))?;
@@ -96,7 +99,7 @@ fn product(source: &Path, result: &Path) -> Result<Program> {
             "--no-deps",
             "--requirement",
         ]);
-        command::run(pip.arg(source.join("requirements.txt")))?;
+        log::run(pip.arg(source.join("requirements.txt")), &result.join("pip.log"))?;
         stamp.write()?;
     }
     for name in ["app.py", "gunicorn.conf.py"] {
@@ -111,18 +114,12 @@ fn order(source: &Path, result: &Path) -> Result<Program> {
     debian::ensure(&[("javac", "default-jdk-headless"), ("mvn", "maven")])?;
     let stamp =
         Stamp::new(result, &[source.join("pom.xml"), source.join("src")], &version("javac", "-version")?)?;
-    if !stamp.is_fresh() {
+    if stamp.is_stale()? {
         println!("setup: building order (Maven fetches Spring Boot the first time)");
         let mut maven = Command::new("mvn");
-        maven.args([
-            "--quiet",
-            "--batch-mode",
-            "--no-transfer-progress",
-            "-Dstyle.color=never",
-            "-DskipTests",
-        ]);
+        maven.args(["--quiet", "--batch-mode", "--no-transfer-progress", "-DskipTests"]);
         maven.arg(format!("-Dbuild.folder={}", result.display())).arg("package");
-        command::run(maven.current_dir(source))?;
+        log::run(maven.current_dir(source), &result.join("maven.log"))?;
         stamp.write()?;
     }
     // A small shop needs a small machine: the serial collector and 96 MB of heap.
@@ -136,11 +133,11 @@ fn inventory(source: &Path, result: &Path) -> Result<Program> {
     debian::ensure(&[("go", "golang-go")])?;
     let stamp = Stamp::new(result, &[source.into()], &version("go", "version")?)?;
     let binary = result.join("inventory");
-    if !stamp.is_fresh() {
+    if stamp.is_stale()? {
         println!("setup: building inventory (go)");
         let mut go = Command::new("go");
         go.args(["build", "-trimpath", "-buildvcs=false", "-o"]).arg(&binary).arg(".");
-        command::run(go.env("GOTOOLCHAIN", "local").current_dir(source))?;
+        log::run(go.env("GOTOOLCHAIN", "local").current_dir(source), &result.join("go.log"))?;
         stamp.write()?;
     }
     Ok(Program { program: binary, arguments: Vec::new(), folder: result.into() })

@@ -7,6 +7,7 @@ use std::{
     collections::hash_map::DefaultHasher,
     fs,
     hash::{Hash, Hasher},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -27,9 +28,17 @@ impl Stamp {
         Ok(Stamp { file: result.join(".stamp"), inputs: format!("{:016x}", hasher.finish()) })
     }
 
-    /// True if the result was made from these inputs.
-    pub(super) fn is_fresh(&self) -> bool {
-        fs::read_to_string(&self.file).is_ok_and(|written| written == self.inputs)
+    /// True if the result must be made: then it counts as incomplete until [`Stamp::write`].
+    pub(super) fn is_stale(&self) -> Result<bool> {
+        if fs::read_to_string(&self.file).is_ok_and(|written| written == self.inputs) {
+            return Ok(false);
+        }
+        match fs::remove_file(&self.file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("remove {}", self.file.display()))
+            }
+            _ => Ok(true),
+        }
     }
 
     /// The result is complete.
@@ -59,19 +68,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_result_is_fresh_until_an_input_or_the_tool_changes() {
+    fn a_result_is_made_again_when_an_input_or_the_tool_changes() {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("source");
         fs::create_dir(&source).unwrap();
         fs::write(source.join("a"), "1").unwrap();
         let stamp = |tool| Stamp::new(folder.path(), std::slice::from_ref(&source), tool).unwrap();
 
-        assert!(!stamp("go 1").is_fresh(), "nothing was built yet");
+        assert!(stamp("go 1").is_stale().unwrap(), "nothing was built yet");
         stamp("go 1").write().unwrap();
-        assert!(stamp("go 1").is_fresh());
-        assert!(!stamp("go 2").is_fresh());
+        assert!(!stamp("go 1").is_stale().unwrap());
+        assert!(stamp("go 2").is_stale().unwrap());
+        assert!(stamp("go 1").is_stale().unwrap(), "the build with go 2 did not come to its end");
 
+        stamp("go 1").write().unwrap();
         fs::write(source.join("a"), "2").unwrap();
-        assert!(!stamp("go 1").is_fresh());
+        assert!(stamp("go 1").is_stale().unwrap());
     }
 }

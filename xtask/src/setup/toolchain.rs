@@ -1,7 +1,7 @@
 //! What compiles the kernel programs: nightly Rust, the sources of its core library, and bpf-linker.
 //!
 //! Shape: nothing in → all three are there. Files are looked at, no network is used, until something is missing.
-use super::cache;
+use super::{cache, lock};
 use crate::command;
 use anyhow::{Context, Result, ensure};
 use std::{path::PathBuf, process::Command};
@@ -45,6 +45,7 @@ fn sysroot(toolchain: &str) -> Result<Option<PathBuf>> {
 }
 
 fn bpf_linker() -> Result<()> {
+    let _lock = lock()?;
     let tools = cache()?.join("tools");
     let linker = tools.join("bin/bpf-linker");
     if linker.is_file() {

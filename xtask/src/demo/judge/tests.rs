@@ -87,3 +87,13 @@ fn a_wrong_status_and_a_span_too_many_are_false() {
     let twice = judged(|seen| seen.push(seen[0].clone()));
     assert_eq!(twice.false_claims, ["cart 100001: 1 spans too many"]);
 }
+
+#[test]
+fn a_parent_that_never_came_is_counted_and_a_made_up_one_is_false() {
+    let lost = judged(|seen| {
+        seen.remove(1);
+    });
+    assert_eq!((lost.orphans, lost.missing, lost.false_claims.len()), (1, 1, 0));
+    let made_up = judged(|seen| seen[2].span.parent = Some("99".into()));
+    assert_eq!((made_up.orphans, made_up.false_claims.len()), (0, 1));
+}
