@@ -44,9 +44,9 @@ const ALONE: u64 = 48;
 const CROWD: u64 = 480;
 /// Visits in flight in the second round.
 const IN_FLIGHT: usize = 8;
-/// Visitors of the endless load, and their pause between visits: some 40 requests a second.
+/// Visitors of the endless load: with their pauses some 15 visits and 50 requests a second.
 const VISITORS: usize = 3;
-/// What a visitor of the endless load does between two visits: nothing.
+/// Between two visits of one visitor.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often the summary is told again.
 const REFRESH: Duration = Duration::from_secs(3);

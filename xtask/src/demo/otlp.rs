@@ -37,6 +37,8 @@ pub(super) struct Span {
     pub(super) route: Option<String>,
     /// Status of the response, if there was one.
     pub(super) status: Option<u16>,
+    /// Why it has its parent, in the agent's words.
+    pub(super) evidence: Option<String>,
     /// Start.
     pub(super) start: u64,
     /// End.
@@ -80,6 +82,7 @@ fn read(span: &Value, service: &str, pid: Option<u32>) -> Option<Span> {
         path: url,
         route: text(span, "http.route"),
         status: number(span, "http.response.status_code").and_then(|status| u16::try_from(status).ok()),
+        evidence: text(span, "wirespan.parent.evidence"),
         start: integer(span.get("startTimeUnixNano")?)?,
         end: integer(span.get("endTimeUnixNano")?)?,
     })
@@ -131,6 +134,7 @@ mod tests {
             {"traceId":"aa","spanId":"02","parentSpanId":"01","kind":3,"name":"GET",
              "startTimeUnixNano":"11","endTimeUnixNano":"20","attributes":[
               {"key":"http.request.method","value":{"stringValue":"GET"}},
+              {"key":"wirespan.parent.evidence","value":{"stringValue":"thread"}},
               {"key":"url.full","value":{"stringValue":"http://127.0.0.1:8081/prices/1/100001?a=REDACTED"}}]}
           ]}]}]}"#;
         let spans = spans(line).unwrap();
@@ -138,6 +142,6 @@ mod tests {
         assert_eq!((server.service.as_str(), server.pid, server.status), ("order", Some(42), Some(201)));
         assert_eq!((server.kind, server.parent.as_deref()), (Kind::Server, None));
         assert_eq!((client.kind, client.parent.as_deref()), (Kind::Client, Some("01")));
-        assert_eq!(client.path, "/prices/1/100001");
+        assert_eq!((client.path.as_str(), client.evidence.as_deref()), ("/prices/1/100001", Some("thread")));
     }
 }

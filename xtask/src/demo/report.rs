@@ -31,6 +31,7 @@ pub(super) struct Report {
     orphans: usize,
     servers_alone: usize,
     clients_alone: BTreeMap<&'static str, usize>,
+    evidence: BTreeMap<String, usize>,
     false_claims: Vec<String>,
     best: Option<Best>,
 }
@@ -68,6 +69,9 @@ impl Report {
         self.servers_alone += verdict.servers_alone;
         for service in verdict.clients_alone {
             *self.clients_alone.entry(service).or_default() += 1;
+        }
+        for evidence in entry.seen.iter().filter_map(|seen| seen.span.evidence.clone()) {
+            *self.evidence.entry(evidence).or_default() += 1;
         }
         self.false_claims.extend(verdict.false_claims);
         if entry.visit.errand != Errand::Checkout {
@@ -111,15 +115,22 @@ impl fmt::Display for Report {
             self.false_claims.len(),
         )?;
         write!(out, "; without a parent: {} server and {alone} client spans", self.servers_alone)?;
-        for (at, (service, count)) in self.clients_alone.iter().enumerate() {
-            write!(out, "{}{service} {count}", if at == 0 { " (" } else { ", " })?;
+        if !self.clients_alone.is_empty() {
+            write!(out, " ({})", listed(&self.clients_alone))?;
         }
-        out.write_str(if self.clients_alone.is_empty() { "" } else { ")" })?;
+        if !self.evidence.is_empty() {
+            write!(out, "; linked by {}", listed(&self.evidence))?;
+        }
         if self.orphans > 0 {
             write!(out, "; {} whose parent never came", self.orphans)?;
         }
         Ok(())
     }
+}
+
+/// `thread 12, peer 40`.
+fn listed(counts: &BTreeMap<impl fmt::Display, usize>) -> String {
+    counts.iter().map(|(what, count)| format!("{what} {count}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Tells the summary of the endless load again, over the last one if this is a terminal.

@@ -110,6 +110,7 @@ mod tests {
             method: "GET".into(),
             path: path.into(),
             route: None,
+            evidence: None,
             status,
             start: 0,
             end: milliseconds * 1_000_000,

@@ -1,6 +1,8 @@
 //! One trace as a person reads it.
 //!
-//! Shape: the spans of a trace → an indented tree, a bar per span on the trace's own time line. Units: milliseconds.
+//! Shape: the spans of a trace → an indented tree, a bar per span on the trace's own time line, and why each span
+//! stands where it does. Units: milliseconds. Not here: the agent's own drawing (`--exporter console`): xtask must build before
+//! the agent can.
 use super::{
     ledger::Seen,
     otlp::{Kind, Span},
@@ -25,7 +27,8 @@ pub(super) fn draw(seen: &[Seen]) -> String {
     for (label, span) in lines {
         let status = span.status.map_or("-".into(), |status| status.to_string());
         let (bar, milliseconds) = (bar(span, start, end), span.end.saturating_sub(span.start) as f64 / 1e6);
-        writeln!(text, "  {label:widest$}  {status:>3}  {milliseconds:>8.2} ms  │{bar}│").ok();
+        let evidence = span.evidence.as_deref().unwrap_or_default();
+        writeln!(text, "  {label:widest$}  {status:>3}  {milliseconds:>8.2} ms  │{bar}│ {evidence}").ok();
     }
     text
 }
@@ -74,6 +77,7 @@ mod tests {
             method: "GET".into(),
             path: "/a".into(),
             route: None,
+            evidence: parent.map(|_| "peer".into()),
             status: Some(200),
             start: start * 1_000_000,
             end: end * 1_000_000,
@@ -91,9 +95,9 @@ mod tests {
         assert_eq!(
             drawn,
             [
-                "  frontend  GET /a      200     40.00 ms  │████████████████████████████████████████│\n",
-                "    frontend  → GET /a  200     20.00 ms  │          ────────────────────          │\n",
-                "      product  GET /a   200     20.00 ms  │          ████████████████████          │\n",
+                "  frontend  GET /a      200     40.00 ms  │████████████████████████████████████████│ \n",
+                "    frontend  → GET /a  200     20.00 ms  │          ────────────────────          │ peer\n",
+                "      product  GET /a   200     20.00 ms  │          ████████████████████          │ peer\n",
             ]
             .concat()
         );

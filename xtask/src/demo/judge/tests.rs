@@ -30,6 +30,7 @@ fn seen(service: &'static str, kind: Kind, id: &str, parent: Option<&str>, path:
         method: "GET".into(),
         path: path.into(),
         route: None,
+        evidence: None,
         status: Some(200),
         start: 0,
         end: 1,
