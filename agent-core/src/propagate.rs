@@ -9,7 +9,7 @@ mod b3;
 mod baggage;
 mod hex;
 mod jaeger;
-mod percent;
+pub(crate) mod percent;
 #[cfg(test)]
 mod tests;
 mod tracestate;

@@ -1,11 +1,11 @@
-//! Percent-encoding, RFC 3986 §2.1.
+//! Percent-encoding, RFC 3986 §2.1; `redact` reads it too.
 //!
 //! Shape: bytes in, bytes or text out. A `%` that two digits do not follow stands for itself: readers do not guess.
 use super::hex::digit;
 use std::borrow::Cow;
 
 /// Decodes every `%XX`; borrows if there is none.
-pub(super) fn decode(text: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn decode(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'%') {
         return Cow::Borrowed(text);
     }
@@ -27,6 +27,6 @@ pub(super) fn decode(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Decoded text; what is not UTF-8 becomes U+FFFD.
-pub(super) fn decode_text(text: &[u8]) -> String {
+pub(crate) fn decode_text(text: &[u8]) -> String {
     String::from_utf8_lossy(&decode(text)).into_owned()
 }
