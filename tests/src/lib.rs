@@ -2,10 +2,11 @@
 //!
 //! Rooms in reading order: `worlds` (what is shown), `runner` (chooses, counts), `world` and `agent` (what runs),
 //! `expect` (what is wanted, and what to say when it is not there), `span` (OTLP/JSON as values), `http` (a client that
-//! shapes every byte), `process` and `wait` (guards and deadlines).
+//! shapes every byte), `collector` (where spans go), `process` and `wait` (guards and deadlines).
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod collector;
 pub mod expect;
 pub mod http;
 pub mod process;
