@@ -1,4 +1,5 @@
 mod fake;
+mod tls;
 
 use super::*;
 use crate::enrich::{self, Host, ProcessFacts};
