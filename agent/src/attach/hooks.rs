@@ -139,7 +139,7 @@ const ARGUMENTS: &[&str] = &["task_mm", "mm_arg_start", "mm_arg_end", "binprm_fi
 const THREADS: &[&str] = &["task_signal", "signal_live", "task_exit_code"];
 const ENDPOINTS: &[&str] = &[
     "sock_family",
-    "sock_num",
+    "tcp_sport",
     "sock_dport",
     "sock_rcv_saddr",
     "sock_daddr",
@@ -150,7 +150,7 @@ const UNREAD: &[&str] = &["tcp_copied_seq", "tcp_rcv_nxt", "task_group_leader", 
 const MOVED: &[&str] = &[
     "task_fsbase",
     "sock_family",
-    "sock_num",
+    "tcp_sport",
     "sock_dport",
     "sock_rcv_saddr",
     "sock_daddr",
