@@ -9,6 +9,7 @@ use aya_ebpf::{
     macros::{btf_tracepoint, fexit, kprobe, kretprobe, tracepoint},
     programs::{BtfTracePointContext, FExitContext, ProbeContext, RetProbeContext, TracePointContext},
 };
+use core::hint::black_box;
 use wirespan_common::event::direction::{EGRESS, INGRESS};
 
 // kernel v6.3+: include/trace/events/sock.h DEFINE_EVENT(sock_msg_length, sock_send_length, (struct sock *sk, int ret, int flags))
@@ -63,8 +64,10 @@ fn tcp_sendmsg_kretprobe(ctx: RetProbeContext) -> u32 {
 // kernel v4.1+: net/ipv4/tcp.c int tcp_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, …): flags are the fourth or fifth
 #[kprobe(function = "tcp_recvmsg")]
 fn tcp_recvmsg_kprobe(ctx: ProbeContext) -> u32 {
-    let flags = if globals::recvmsg_flags_are_fifth() { ctx.arg(4) } else { ctx.arg(3) };
-    let (Some(sock), Some(message), Some(flags)) = (ctx.arg(0), ctx.arg(1), flags) else { return 0 };
+    let (Some(sock), Some(message)) = (ctx.arg(0), ctx.arg(1)) else { return 0 };
+    // Both are loaded, as the verifier does not allow a choice of the place to load from.
+    let (fourth, fifth) = (black_box(ctx.arg(3).unwrap_or(0)), black_box(ctx.arg(4).unwrap_or(0)));
+    let flags = if globals::recvmsg_flags_are_fifth() { fifth } else { fourth };
     run(|| function::on_call(sock, message, flags, INGRESS)) as u32
 }
 
