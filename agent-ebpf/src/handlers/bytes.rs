@@ -93,7 +93,7 @@ pub(crate) fn on_moved<A: Access, E: Entries>(moved: &Moved<'_, A>) -> Result<()
     let want = match outcome {
         Outcome::Waiting | Outcome::WaitingForTail => 0,
         Outcome::Unmarked | Outcome::Passed { .. } => {
-            left.min(head(policy, connection, moved.direction).saturating_sub(copied))
+            left.min(budget(policy, connection, moved.direction, copied, moved.bytes))
         }
     };
     let before = *of(&connection.last_tail, moved.direction);
@@ -138,13 +138,24 @@ fn open(cookie: u64, towards: u8) -> Result<&'static mut ConnectionState, Reason
     }
 }
 
-/// Bytes that are copied of a turn.
+/// Bytes that may be copied of a call of `bytes`, when `copied` have been of its turn.
 #[inline(always)]
-fn head(policy: Option<&Policy>, connection: &ConnectionState, towards: u8) -> u32 {
+fn budget(
+    policy: Option<&Policy>,
+    connection: &ConnectionState,
+    towards: u8,
+    copied: u32,
+    bytes: u32,
+) -> u32 {
+    const ANSWER_HEAD: u32 = limits::HEAD_ANSWERING_BYTES;
     match policy.map_or(0, |policy| *of(&policy.head, towards)) {
-        0 if connection.opener == towards => limits::HEAD_OPENING_BYTES,
-        0 => limits::HEAD_ANSWERING_BYTES,
-        head => head,
+        0 if connection.opener == towards => limits::HEAD_OPENING_BYTES.saturating_sub(copied),
+        0 if copied < ANSWER_HEAD => ANSWER_HEAD - copied,
+        0 if copied < limits::ANSWERING_TURN_BYTES && bytes < limits::ANSWERING_SHORT_CALL_BYTES => {
+            limits::ANSWERING_CALL_BYTES
+        }
+        0 => 0,
+        head => head.saturating_sub(copied),
     }
 }
 

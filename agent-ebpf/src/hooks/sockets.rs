@@ -30,7 +30,7 @@ fn tcp_sendmsg_fexit(ctx: FExitContext) -> i32 {
     run(|| function::on_exit(ctx.arg(0), ctx.arg(1), 0, ctx.arg(3), EGRESS))
 }
 
-// kernel v7.2+: net/ipv4/tcp.c int tcp_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags)
+// kernel v7.2+ (and some 6.18): net/ipv4/tcp.c int tcp_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags)
 #[fexit(function = "tcp_recvmsg")]
 fn tcp_recvmsg_fexit4(ctx: FExitContext) -> i32 {
     run(|| function::on_exit(ctx.arg(0), ctx.arg(1), ctx.arg(3), ctx.arg(4), INGRESS))
@@ -75,6 +75,25 @@ fn tcp_recvmsg_kprobe(ctx: ProbeContext) -> u32 {
 #[kretprobe(function = "tcp_recvmsg")]
 fn tcp_recvmsg_kretprobe(ctx: RetProbeContext) -> u32 {
     run(|| function::on_return(ctx.ret(), INGRESS)) as u32
+}
+
+// kernel v2.6+, until v6.4: net/ipv4/tcp.c int tcp_sendpage(struct sock *sk, struct page *page, int offset, size_t size, int flags)
+#[fexit(function = "tcp_sendpage")]
+fn tcp_sendpage_fexit(ctx: FExitContext) -> i32 {
+    run(|| function::on_pages(ctx.arg(0), ctx.arg(5)))
+}
+
+// kernel v2.6+, until v6.4: as above
+#[kprobe(function = "tcp_sendpage")]
+fn tcp_sendpage_kprobe(ctx: ProbeContext) -> u32 {
+    let Some(sock) = ctx.arg(0) else { return 0 };
+    run(|| function::on_call(sock, 0, 0, EGRESS)) as u32
+}
+
+// kernel v2.6+, until v6.4: as above
+#[kretprobe(function = "tcp_sendpage")]
+fn tcp_sendpage_kretprobe(ctx: RetProbeContext) -> u32 {
+    run(|| function::on_return(ctx.ret(), EGRESS)) as u32
 }
 
 // kernel v5.15+: syscalls:sys_exit_* of every call that sends; include/trace/events/syscalls.h TRACE_EVENT(sys_exit, (struct pt_regs *regs, long ret))

@@ -18,6 +18,8 @@ pub enum HookId {
     ConnectionEnd,
     /// Bytes cross a TCP socket.
     SocketBytes,
+    /// Pages are sent on a TCP socket without passing through user memory, where that has a function of its own.
+    SocketPages,
 }
 
 /// The ways to see bytes cross a socket (design §3.1).
@@ -256,6 +258,31 @@ pub const HOOKS: &[Hook] = &[
                 ],
                 fields: &[MOVED, PROBED, DESCRIPTOR],
                 doc: "+0.95 µs a call, +0.03 µs for calls on files; io_uring is not seen; needs tracefs; kernel 5.15 or newer",
+            },
+        ],
+    },
+    Hook {
+        id: HookId::SocketPages,
+        needed_for: "the bytes of sendfile and splice, before 6.5; later they are among the others",
+        optional: true,
+        variants: &[
+            Variant {
+                kind: Some(Kind::Fentry),
+                attachments: &[attachment(
+                    "tcp_sendpage_fexit",
+                    Point::Fexit { function: "tcp_sendpage", parameters: 5 },
+                )],
+                fields: &[MOVED],
+                doc: "counted, not copied",
+            },
+            Variant {
+                kind: Some(Kind::Kprobe),
+                attachments: &[
+                    attachment("tcp_sendpage_kprobe", Point::Kprobe("tcp_sendpage")),
+                    attachment("tcp_sendpage_kretprobe", Point::Kretprobe("tcp_sendpage")),
+                ],
+                fields: &[MOVED, PROBED],
+                doc: "counted, not copied",
             },
         ],
     },
