@@ -174,6 +174,10 @@ impl Correlator {
         if by_thread && process.threads.is_calibrated() {
             return self.link(call, candidate.server, Evidence::Thread, out);
         }
+        if candidate.by_only && !waited_for {
+            // Either the request leaves work behind, or it was none of its work.
+            process.background.add(&node.opened);
+        }
         if candidate.by_only && waited_for && !background {
             self.waits.confirm.push(Confirm { call, evidence: Evidence::Only });
             return;
