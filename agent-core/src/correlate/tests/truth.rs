@@ -111,7 +111,7 @@ fn name(span: &Span) -> Name {
 fn world(runtime: Runtime, concurrency: usize) -> World {
     World {
         runtimes: vec![runtime; 3],
-        requests: 200,
+        requests: 150,
         concurrency,
         poller: Poller::None,
         detached: 0,
@@ -126,7 +126,7 @@ fn concurrency() -> impl Strategy<Value = usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn thread_per_request_services_are_linked_completely_and_truly(seed: u64, concurrency in concurrency()) {
