@@ -200,6 +200,11 @@ impl Correlator {
         self.forest.len()
     }
 
+    /// Records were lost after this time.
+    fn was_lost_since(&self, at: Nanos) -> bool {
+        self.lost_at != Nanos(0) && at <= self.lost_at
+    }
+
     fn end(&mut self, ended: Box<Ended>, out: &mut Vec<Span>) {
         let id = ended.id;
         let Some(node) = self.forest.get_mut(id) else {

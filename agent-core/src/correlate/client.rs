@@ -124,7 +124,7 @@ impl Correlator {
             // It came after the call had left.
             return Err(if open == 1 { Unparented::NoRequestOpen } else { Unparented::SeveralOpen });
         }
-        if node.opened.head_at <= self.lost_at {
+        if self.was_lost_since(node.opened.head_at) {
             return Err(Unparented::AfterLoss);
         }
         let remembers_loss =
@@ -235,7 +235,8 @@ impl Correlator {
         };
         let process = self.forest.get(call).map(|node| node.opened.actor.process);
         let calibrated = process.is_some_and(|process| self.is_calibrated(process));
-        let lost = self.forest.get(candidate.server).is_none_or(|node| node.opened.head_at <= self.lost_at);
+        let lost =
+            self.forest.get(candidate.server).is_none_or(|node| self.was_lost_since(node.opened.head_at));
         if candidate.by_thread && !candidate.late && calibrated && !lost {
             self.link(call, candidate.server, Evidence::Thread, out);
         } else {

@@ -104,7 +104,8 @@ fn name(span: &Span) -> Name {
         _ => None,
     });
     let text = text.unwrap();
-    let path = text[text.find("/x").unwrap()..].to_owned();
+    let (_, number) = text.rsplit_once("/x").unwrap();
+    let path = format!("/x{number}");
     (path, if span.kind == Kind::Client { Role::Client } else { Role::Server })
 }
 

@@ -359,3 +359,10 @@ fn long_texts_are_cut_between_characters() {
     let agent = description.attributes.into_iter().find(|(key, _)| key == "user_agent.original");
     assert_eq!(agent.map(|(_, value)| value), Some(Value::Str("é".repeat(512).into())));
 }
+
+#[test]
+fn addresses_read_as_everywhere_else() {
+    for text in ["0.0.0.0", "10.200.3.40", "255.99.100.9", "127.0.0.1", "2001:db8::7"] {
+        assert_eq!(ip_text(text.parse().unwrap()), text);
+    }
+}
