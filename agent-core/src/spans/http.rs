@@ -25,6 +25,9 @@ const METHODS: [&str; 9] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATC
 const OTHER: &str = "_OTHER";
 /// Bytes of a text taken from a field.
 const TEXT_MAX_BYTES: usize = 1024;
+/// Fields that attributes are made of.
+pub(super) const FIELDS: [&str; 5] =
+    ["user-agent", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
 /// Attributes of a usual span. Their list stays below 1 KiB, from where on allocators tidy up first.
 const ATTRIBUTES: usize = 17;
 /// Values of one captured field.
@@ -95,8 +98,10 @@ impl<'a> Target<'a> {
         if request.method == "CONNECT" {
             return Target { scheme: None, authority: Some(&request.target), path: "", query: None };
         }
-        let (scheme, authority, rest) = match request.target.split_once("://") {
-            Some((scheme, rest)) if !scheme.starts_with('/') && !scheme.contains(['?', '/']) => {
+        // The origin form, by far the most, begins with a slash.
+        let absolute = (!request.target.starts_with('/')).then(|| request.target.split_once("://")).flatten();
+        let (scheme, authority, rest) = match absolute {
+            Some((scheme, rest)) if !scheme.contains(['?', '/']) => {
                 let end = rest.find(['/', '?']).unwrap_or(rest.len());
                 let (authority, rest) = rest.split_at(end);
                 (Some(scheme), Some(authority), rest)

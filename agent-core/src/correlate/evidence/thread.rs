@@ -153,6 +153,12 @@ impl Threads {
         }
     }
 
+    /// The reader has not answered the request and read no other since: had it, the answer was lost, and what it calls is not for it.
+    pub(in crate::correlate) fn still_holds(&self, reader: Actor, id: ExchangeId) -> bool {
+        let Some(requests) = self.held.get(&reader.tid) else { return false };
+        requests.iter().any(|held| held.id == id && held.overtaken == 0 && !held.answered)
+    }
+
     /// A request that opened at `opened_at` waited for its calls; whether that calibrated the process.
     pub(in crate::correlate) fn waited(
         &mut self,

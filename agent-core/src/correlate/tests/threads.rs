@@ -7,7 +7,7 @@ use crate::correlate::{Settings, ThreadState};
 use expect_test::{Expect, expect};
 
 /// Two requests at a time, each read, called for and answered by a thread of its own: `waves` times.
-fn blocking_waves(waves: usize, from_ms: usize) -> String {
+pub(super) fn blocking_waves(waves: usize, from_ms: usize) -> String {
     let mut script = String::new();
     for wave in 0..waves {
         let at = from_ms + wave * 10;

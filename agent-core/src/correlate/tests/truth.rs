@@ -27,6 +27,11 @@ type Name = (String, Role);
 
 /// Plays a history, with ticks every 100 ms as the pipeline sends them and losses told when they are noticed.
 fn play(world: &World, seed: u64) -> Score {
+    play_telling(world, seed, true)
+}
+
+/// As [`play`]; `tell`: losses are told.
+fn play_telling(world: &World, seed: u64, tell: bool) -> Score {
     let history = simulate(world, seed);
     let mut correlator = Correlator::new(Settings::default(), [3; 32]);
     let mut out = Vec::new();
@@ -38,6 +43,7 @@ fn play(world: &World, seed: u64) -> Score {
         }
         match fact {
             Some(fact) => correlator.push(fact, &mut out),
+            None if !tell => {}
             None => {
                 correlator.lost(at);
                 correlator.tick(at, &mut out);
@@ -200,5 +206,16 @@ proptest! {
         ][runtime];
         let score = play(&World { losses, detached, ..world(runtime, concurrency) }, seed);
         prop_assert_eq!(&score.wrong, &Vec::<String>::new());
+    }
+
+    #[test]
+    fn losses_that_nobody_tells_do_not_mislead_threads(
+        seed: u64, concurrency in concurrency(), losses in 1usize..8, detached in 0u64..20, poller: bool,
+    ) {
+        let poller = if poller { Poller::OwnThread } else { Poller::None };
+        let world = World { losses, detached, poller, ..world(Runtime::ThreadPerRequest, concurrency) };
+        let score = play_telling(&world, seed, false);
+        let by_thread: Vec<&String> = score.wrong.iter().filter(|wrong| wrong.contains("by Thread")).collect();
+        prop_assert_eq!(by_thread, Vec::<&String>::new());
     }
 }
