@@ -183,9 +183,8 @@ mod tests {
     #[test]
     fn an_agent_that_does_not_end_well_is_an_error() {
         let (outcome, _) = played("trap 'exit 3' TERM\necho INFO ready 1>&2\nwhile :; do sleep 0.01; done");
-        assert_eq!(
-            format!("{:#}", outcome.unwrap_err()),
-            "wirespan ended with exit status: 3; it said:\nINFO ready"
-        );
+        let error = format!("{:#}", outcome.unwrap_err());
+        // The shell may add that it was asked to end.
+        assert!(error.starts_with("wirespan ended with exit status: 3; it said:\nINFO ready"), "{error}");
     }
 }
