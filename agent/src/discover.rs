@@ -4,11 +4,13 @@
 //! carries to the kernel's filter. Clock: record time. Source: proc(5) under an injected root.
 //! Not here: what a process is called (see `enrich`), the kernel's filter (see `attach`).
 //! Invariant: a process is pid *and* start time; a verdict never outlives the program it was made for.
+mod addresses;
 mod proc;
 mod select;
 #[cfg(test)]
 mod tests;
 
+pub use addresses::local_addresses;
 pub use proc::{Found, ProcRoot};
 pub use select::{Program, Select, Skip, Verdict, Why};
 

@@ -98,10 +98,15 @@ struct Running {
 
 /// Starts the exporters; inside a tokio runtime. A receiver that is not there is no error: spans wait for it.
 pub fn start(settings: &Settings) -> Result<Handle, StartError> {
-    start_with(settings, &|| Box::new(tokio::io::stdout()))
+    start_with(settings, Clock::new(), &|| Box::new(tokio::io::stdout()))
 }
 
-fn start_with(settings: &Settings, stdout: &dyn Fn() -> Output) -> Result<Handle, StartError> {
+/// As [`start`], for spans of another time or machine: `unix_minus_monotonic_ns` was that machine's offset.
+pub fn start_replay(settings: &Settings, unix_minus_monotonic_ns: i64) -> Result<Handle, StartError> {
+    start_with(settings, Clock::of_recording(unix_minus_monotonic_ns), &|| Box::new(tokio::io::stdout()))
+}
+
+fn start_with(settings: &Settings, clock: Clock, stdout: &dyn Fn() -> Output) -> Result<Handle, StartError> {
     let (closed_tx, closed) = watch::channel(false);
     let mut exporters = Vec::new();
     for kind in &settings.exporters {
@@ -119,7 +124,7 @@ fn start_with(settings: &Settings, stdout: &dyn Fn() -> Output) -> Result<Handle
         task: tokio::spawn(worker::run(exporter, Backoff::new(&settings.otlp), shared.clone())),
         shared,
     });
-    Ok(Handle { clock: Clock::new(), exporters: exporters.collect(), closed })
+    Ok(Handle { clock, exporters: exporters.collect(), closed })
 }
 
 fn exporter(

@@ -94,6 +94,13 @@ pub struct Export {
     pub batch: Batch,
 }
 
+impl Export {
+    /// The same, to nowhere.
+    pub fn without_exporters(&self) -> Export {
+        Export { exporters: Vec::new(), ..self.clone() }
+    }
+}
+
 /// How to reach the collector.
 #[derive(Clone, Debug)]
 pub struct Otlp {
