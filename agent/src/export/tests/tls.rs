@@ -3,7 +3,7 @@ use super::{
     super::*,
     ANYWHERE, COLLECTORS, Way, counter,
     fake::{Collector, Received},
-    resources, span,
+    otlp, resources, span,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
@@ -65,17 +65,11 @@ impl Certificates {
 
 fn settings(way: Way, port: u16) -> Settings {
     let otlp = Otlp {
-        protocol: if matches!(way, Way::Grpc | Way::GrpcGzip) {
-            Protocol::Grpc
-        } else {
-            Protocol::HttpProtobuf
-        },
-        endpoint: Some(format!("https://localhost:{port}")),
         initial_backoff: Duration::from_millis(5),
         max_backoff: Duration::from_millis(5),
-        ..Otlp::default()
+        ..otlp(way, "https", port)
     };
-    Settings { exporters: vec![Kind::Otlp], otlp, ..Settings::default() }
+    Settings { exporters: vec![Kind::Otlp], otlp, batch: Batch::default(), console: Console::default() }
 }
 
 /// Sends one span and ends: how many arrived, how many attempts failed.
@@ -125,8 +119,7 @@ async fn a_receiver_that_wants_to_know_the_client_is_shown_its_certificate() {
         let mut settings = settings(way, collector.address.port());
         settings.otlp.certificate = Some(certificates.path("ca.pem"));
         assert_eq!(send(&settings).await.0, 0, "{way:?}");
-        settings.otlp.client_certificate = Some(certificates.path("client.pem"));
-        settings.otlp.client_key = Some(certificates.path("client.key"));
+        settings.otlp.client = Some((certificates.path("client.pem"), certificates.path("client.key")));
         assert_eq!(send(&settings).await, (1, 0), "{way:?}");
     }
 }
@@ -146,7 +139,7 @@ async fn files_that_cannot_be_used_are_named_before_anything_starts() {
         assert_eq!(message, format!("cannot read {}", absent.display()), "{way:?}");
         let message = refused(&|otlp| otlp.certificate = Some(certificates.path("server.key")));
         assert!(message.ends_with("server.key is not PEM of the kind that is needed"), "{way:?}: {message}");
-        let message = refused(&|otlp| otlp.client_key = Some(certificates.path("client.key")));
-        assert_eq!(message, "a client certificate and its key must be given together", "{way:?}");
+        let message = refused(&|otlp| otlp.client = Some((certificates.path("client.pem"), absent.clone())));
+        assert_eq!(message, format!("cannot read {}", absent.display()), "{way:?}");
     }
 }
