@@ -11,6 +11,8 @@ pub(crate) const PIECE_BYTES: usize = 8 * 1024;
 /// A record of bytes while it is built: more room than its data may take, see [`PIECE_BYTES`].
 #[repr(C)]
 pub(crate) struct Scratch {
+    /// Bytes written since the ring was last looked at.
+    pub since_look: u64,
     /// What was decided about the call.
     pub call: Call,
     /// Where the walk through its vector is.

@@ -124,13 +124,14 @@ fn decide<A>(
     };
     let copied = if begins { 0 } else { *of(&connection.copied, moved.direction) };
     let left = moved.bytes.saturating_sub(skip);
-    let want = match outcome {
-        Outcome::Waiting => 0,
+    let budget = match outcome {
+        Outcome::Waiting => Budget { bytes: 0, charge: 0 },
         Outcome::Unmarked | Outcome::Passed { .. } => {
-            left.min(budget(policy, connection, moved.direction, copied, moved.bytes))
+            budget(policy, connection, moved.direction, copied, moved.bytes)
         }
     };
-    *of_mut(&mut connection.copied, moved.direction) = copied.wrapping_add(want);
+    let want = left.min(budget.bytes);
+    *of_mut(&mut connection.copied, moved.direction) = copied.wrapping_add(want.max(budget.charge));
     let buffer = moved.buffer.resolved();
     call.address.set(buffer.address);
     call.segments.set(buffer.segments);
@@ -156,7 +157,13 @@ fn open(cookie: u64, towards: u8) -> Result<&'static mut ConnectionState, Reason
     }
 }
 
-/// Bytes that may be copied of a call of `bytes`, when `copied` have been of its turn.
+/// How much of a call may be copied, and how much of its turn's budget it takes at least.
+struct Budget {
+    bytes: u32,
+    charge: u32,
+}
+
+/// The budget of a call of `bytes`, when `copied` have been taken of its turn's.
 #[inline(always)]
 fn budget(
     policy: Option<&Policy>,
@@ -164,17 +171,19 @@ fn budget(
     towards: u8,
     copied: u32,
     bytes: u32,
-) -> u32 {
+) -> Budget {
     const ANSWER_HEAD: u32 = limits::HEAD_ANSWERING_BYTES;
-    match policy.map_or(0, |policy| *of(&policy.head, towards)) {
+    const CALL: u32 = limits::ANSWERING_CALL_BYTES;
+    let bytes = match policy.map_or(0, |policy| *of(&policy.head, towards)) {
         0 if connection.opener == towards => limits::HEAD_OPENING_BYTES.saturating_sub(copied),
         0 if copied < ANSWER_HEAD => ANSWER_HEAD - copied,
         0 if copied < limits::ANSWERING_TURN_BYTES && bytes < limits::ANSWERING_SHORT_CALL_BYTES => {
-            limits::ANSWERING_CALL_BYTES
+            return Budget { bytes: CALL, charge: CALL };
         }
         0 => 0,
         head => head.saturating_sub(copied),
-    }
+    };
+    Budget { bytes, charge: 0 }
 }
 
 /// What a mark says about a call.

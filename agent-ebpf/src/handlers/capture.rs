@@ -14,7 +14,8 @@ use wirespan_common::{event::flags, limits, reason::Reason};
 /// Data of one record.
 const RECORD_DATA_BYTES: u32 = limits::RECORD_DATA_BYTES as u32;
 /// Steps of the walk through a vector: its segments, and pieces of long ones.
-const STEPS: usize = limits::IOV_SEGMENTS + limits::RECORDS_PER_CALL * limits::RECORD_DATA_BYTES / PIECE_BYTES;
+const STEPS: usize =
+    limits::IOV_SEGMENTS + limits::RECORDS_PER_CALL * limits::RECORD_DATA_BYTES / PIECE_BYTES;
 
 /// Writes the records of one call.
 #[inline(always)]
@@ -119,7 +120,8 @@ fn piece(scratch: &mut Scratch) -> bool {
     let room = (RECORD_DATA_BYTES - place).min(PIECE_BYTES as u32);
     let segment = walk.len.get();
     // The compiler knows that the second bound changes nothing; the verifier does not, and must see it.
-    let len = black_box(segment.min(u64::from(walk.want.get())).min(u64::from(room)) as u32).min(PIECE_BYTES as u32);
+    let len = black_box(segment.min(u64::from(walk.want.get())).min(u64::from(room)) as u32)
+        .min(PIECE_BYTES as u32);
     if len == 0 {
         return true;
     }

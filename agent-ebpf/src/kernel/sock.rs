@@ -38,6 +38,9 @@ impl TcpSocket<Typed> {
     /// The cookie, made now if the socket had none.
     #[inline(always)]
     pub(crate) fn cookie(&self) -> u64 {
+        if let Ok(cookie @ 1..) = Typed::read::<u64>(self.sock, offset!(sock_cookie)) {
+            return cookie;
+        }
         // SAFETY: the verifier checks the pointer's type.
         unsafe { generated::bpf_get_socket_cookie(self.sock.cast_mut().cast::<c_void>()) }
     }

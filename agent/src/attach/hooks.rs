@@ -139,6 +139,7 @@ const SENDMSG: Attachment =
 const TASK: &[&str] = &["task_tgid", "task_pid", "task_group_leader", "task_start_boottime"];
 const ARGUMENTS: &[&str] = &["task_mm", "mm_arg_start", "mm_arg_end", "binprm_filename"];
 const THREADS: &[&str] = &["task_signal", "signal_live", "task_exit_code"];
+const COOKIE: &[&str] = &["sock_cookie"];
 const ENDPOINTS: &[&str] = &[
     "sock_family",
     "tcp_sport",
@@ -151,6 +152,7 @@ const ENDPOINTS: &[&str] = &[
 const UNREAD: &[&str] = &["tcp_copied_seq", "tcp_rcv_nxt", "task_group_leader", "task_start_boottime"];
 const MOVED: &[&str] = &[
     "task_fsbase",
+    "sock_cookie",
     "sock_family",
     "tcp_sport",
     "sock_dport",
@@ -164,7 +166,7 @@ const MOVED: &[&str] = &[
     "tcp_copied_seq",
     "tcp_ulp_ops",
 ];
-const PROBED: &[&str] = &["sock_cookie", "sock_protocol"];
+const PROBED: &[&str] = &["sock_protocol"];
 const COMPAT: &[&str] = &["task_status"];
 const ITERATOR: &[&str] = &["msghdr_iter", "iter_type", "iter_offset", "iter_iov"];
 const DESCRIPTOR: &[&str] = &[
@@ -208,13 +210,13 @@ pub const HOOKS: &[Hook] = &[
         id: HookId::ConnectionState,
         needed_for: "connections that end, sockets that listen, socket cookies",
         optional: false,
-        variants: only!("inet_sock_set_state", ENDPOINTS, UNREAD),
+        variants: only!("inet_sock_set_state", COOKIE, ENDPOINTS, UNREAD),
     },
     Hook {
         id: HookId::ConnectionEnd,
         needed_for: "the memory of connections that are gone",
         optional: false,
-        variants: only!("tcp_destroy_sock", &[]),
+        variants: only!("tcp_destroy_sock", COOKIE),
     },
     Hook {
         id: HookId::SocketBytes,
