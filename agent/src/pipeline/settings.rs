@@ -51,6 +51,8 @@ pub(super) fn correlate(config: &Config, local_addresses: Vec<IpAddr>) -> correl
         local_addresses,
         peer_wait_ns: nanos(config.correlate.peer_wait),
         hold_ns: nanos(config.correlate.hold),
+        patience_ns: nanos(config.correlate.patience),
+        only: config.correlate.only,
         ..correlate::Settings::default()
     }
 }
@@ -61,9 +63,11 @@ fn sampler(sampler: Sampler, ratio: f64) -> sample::Sampler {
         Sampler::AlwaysOn => (Rule::AlwaysOn, false),
         Sampler::AlwaysOff => (Rule::AlwaysOff, false),
         Sampler::TraceIdRatio => (Rule::Ratio(threshold), false),
+        Sampler::Probability => (Rule::Probability(threshold), false),
         Sampler::ParentBasedAlwaysOn => (Rule::AlwaysOn, true),
         Sampler::ParentBasedAlwaysOff => (Rule::AlwaysOff, true),
         Sampler::ParentBasedTraceIdRatio => (Rule::Ratio(threshold), true),
+        Sampler::ParentBasedProbability => (Rule::Probability(threshold), true),
     };
     sample::Sampler { rule, parent_based }
 }
