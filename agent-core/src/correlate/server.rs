@@ -171,12 +171,17 @@ impl Correlator {
         let reader = node.opened.actor;
         let calls = std::mem::take(&mut node.calls);
         let answered = node.answering.is_some();
-        let exactly =
-            node.ended.as_ref().filter(|ended| ended.end == End::Complete && !ended.incomplete.response_end);
-        let exact_end = exactly.map(|ended| ended.at);
+        let Some(ended) = &node.ended else { return };
+        let exact_end = (ended.end == End::Complete && !ended.incomplete.response_end).then_some(ended.at);
+        // Without an answer there was either none, or it fell into a gap, and who knows what else did.
+        let gap = ended.incomplete.response_head || (ended.end == End::Complete && ended.answer.is_none());
+        let ended_at = ended.at;
         let mut abandoned = false;
         if let Some(process) = self.processes.get_mut(reader.process) {
-            abandoned = process.threads.still_holds(reader, id);
+            abandoned = !gap && process.threads.still_holds(reader, id);
+            if gap {
+                process.lost_at = process.lost_at.max(ended_at);
+            }
             process.exchanges = process.exchanges.saturating_sub(1);
             process.open.remove(id);
             process.threads.ended(reader, id);

@@ -49,7 +49,10 @@ impl Correlator {
     pub(super) fn confirm(&mut self, out: &mut Vec<Span>) {
         for Confirm { call, evidence } in std::mem::take(&mut self.waits.confirm) {
             let Some(Candidate { server, .. }) = self.candidate_of(call) else { continue };
-            let lost = self.forest.get(server).is_none_or(|node| self.was_lost_since(node.opened.head_at));
+            let lost = self
+                .forest
+                .get(server)
+                .is_none_or(|node| self.was_lost_since(node.opened.actor.process, node.opened.head_at));
             if lost {
                 self.unparent(call, Unparented::AfterLoss, out);
             } else {
