@@ -235,8 +235,10 @@ impl Correlator {
     fn make_room(&mut self, out: &mut Vec<Span>) {
         while self.forest.len() >= self.settings.max_exchanges {
             let Some(id) = self.forest.oldest() else { return };
-            self.counts.evicted += 1;
-            if self.forest.get(id).is_some_and(|node| node.ended.is_none()) {
+            if self.forest.get(id).is_some_and(|node| node.ended.is_some()) {
+                self.counts.hurried += 1;
+            } else {
+                self.counts.evicted += 1;
                 self.end(forest::cut_short(id, self.now, crate::exchange::End::Evicted), out);
             }
             self.force(id, out);

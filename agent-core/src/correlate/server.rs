@@ -33,7 +33,8 @@ impl Correlator {
         let overlapped = self.note_open(&opened, &received);
         let found = self.find_peer(&opened);
         let here = self.peers.is_here(&opened);
-        if found == Found::Nothing && here {
+        let waits = found == Found::Nothing && here && !self.peers.is_lonely(&opened);
+        if waits {
             self.peers.wait(&opened);
         }
         self.forest.insert(opened, received);
@@ -42,7 +43,7 @@ impl Correlator {
         }
         match found {
             Found::One(client) => self.join(client, id, out),
-            Found::Nothing if here => {
+            Found::Nothing if waits => {
                 if let Some(node) = self.forest.get_mut(id) {
                     node.awaits_peer = true;
                 }
@@ -52,6 +53,7 @@ impl Correlator {
                 self.counts.peer_ambiguous += 1;
                 self.decide_alone(id, Unparented::PeerUnseen, out);
             }
+            Found::Nothing if here => self.decide_alone(id, Unparented::PeerUnseen, out),
             Found::Nothing => self.decide_alone(id, Unparented::Entry, out),
         }
     }

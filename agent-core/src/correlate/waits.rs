@@ -99,6 +99,7 @@ impl Correlator {
             return;
         }
         if node.opened.role == Role::Server && matches!(node.cause, Cause::Undecided) {
+            self.peers.set_lonely(&node.opened);
             self.decide_alone(id, Unparented::PeerUnseen, out);
         } else {
             self.forest.emit(id, out);

@@ -337,7 +337,10 @@ fn a_gap_where_an_answer_should_be_is_a_loss_in_that_process() {
          1012 B/1 reads c4
          1013 B/1 answers r4
          1200 tick";
-    check_links(&(blocking_waves(16, 0) + gap), expect!["thread 32, only 1, entry 36, unanswered 1, after_loss 1"]);
+    check_links(
+        &(blocking_waves(16, 0) + gap),
+        expect!["thread 32, only 1, entry 36, unanswered 1, after_loss 1"],
+    );
 }
 
 #[test]
