@@ -9,6 +9,7 @@ pub mod correlate;
 pub mod counter;
 pub mod event;
 pub mod exchange;
+mod percent;
 pub mod propagate;
 pub mod protocols;
 pub mod redact;

@@ -7,7 +7,6 @@
 mod clock;
 mod console;
 mod encode;
-mod endpoint;
 mod grpc;
 mod http;
 mod json;
@@ -20,7 +19,6 @@ mod tests;
 mod tls;
 mod worker;
 
-pub use endpoint::EndpointError;
 pub use settings::{Batch, Compression, Console, Kind, Otlp, Protocol, Settings};
 pub use tls::TlsError;
 
@@ -58,9 +56,6 @@ counters! {
 /// Why export cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The endpoint.
-    #[error(transparent)]
-    Endpoint(#[from] EndpointError),
     /// The certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -121,7 +116,11 @@ fn start_with(settings: &Settings, clock: Clock, stdout: &dyn Fn() -> Output) ->
         exporters.push((exporter, shared));
     }
     let exporters = exporters.into_iter().map(|(exporter, shared)| Running {
-        task: tokio::spawn(worker::run(exporter, Backoff::new(&settings.otlp), shared.clone())),
+        task: tokio::spawn(worker::run(
+            exporter,
+            Backoff::new(settings.otlp.initial_backoff, settings.otlp.max_backoff),
+            shared.clone(),
+        )),
         shared,
     });
     Ok(Handle { clock, exporters: exporters.collect(), closed })
