@@ -101,7 +101,7 @@ impl World {
             console: Console::default(),
         };
         change(&mut settings);
-        let handle = start_with(&settings, &|| Stdout::boxed(&received)).unwrap();
+        let handle = start_with(&settings, Clock::new(), &|| Stdout::boxed(&received)).unwrap();
         let address = collector.address;
         World { way, received, collector: Some(collector), address, handle, resources: resources() }
     }
@@ -360,7 +360,7 @@ async fn a_reader_that_went_away_ends_the_agent_quietly() {
         batch: Batch::default(),
         console: Console::default(),
     };
-    let handle = start_with(&settings, &|| Box::new(Nobody)).unwrap();
+    let handle = start_with(&settings, Clock::new(), &|| Box::new(Nobody)).unwrap();
     handle.send(vec![span(0), span(1)], &mut resources());
     handle.closed().await;
     assert_eq!(counter(&handle.rows(), "unread"), 2);

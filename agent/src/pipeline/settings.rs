@@ -126,7 +126,6 @@ pub(super) fn enrich(config: &Config) -> enrich::Settings {
 pub(super) fn export(config: &Config) -> export::Settings {
     let room = &config.export;
     let otlp = &room.otlp;
-    let (client_certificate, client_key) = otlp.client.clone().unzip();
     let kinds = room.exporters.iter().filter_map(|exporter| match exporter {
         Exporter::Otlp => Some(export::Kind::Otlp),
         Exporter::Console => Some(export::Kind::Console),
@@ -136,20 +135,18 @@ pub(super) fn export(config: &Config) -> export::Settings {
     export::Settings {
         exporters: kinds.collect(),
         otlp: export::Otlp {
-            protocol: match otlp.protocol {
-                Protocol::Grpc => export::Protocol::Grpc,
-                Protocol::HttpProtobuf => export::Protocol::HttpProtobuf,
-            },
-            endpoint: None,
-            // The configuration has already added the path to a base endpoint.
-            traces_endpoint: Some(otlp.endpoint.to_string()),
             headers: otlp.headers.clone(),
             timeout: otlp.timeout,
             compression: if otlp.gzip { export::Compression::Gzip } else { export::Compression::None },
             certificate: otlp.certificate.clone(),
-            client_certificate,
-            client_key,
-            ..export::Otlp::default()
+            client: otlp.client.clone(),
+            ..export::Otlp::new(
+                match otlp.protocol {
+                    Protocol::Grpc => export::Protocol::Grpc,
+                    Protocol::HttpProtobuf => export::Protocol::HttpProtobuf,
+                },
+                otlp.endpoint.clone(),
+            )
         },
         batch: export::Batch {
             max_queue_size: room.batch.queue,
