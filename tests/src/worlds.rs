@@ -5,6 +5,7 @@
 mod calls;
 mod commands;
 mod context;
+mod export;
 mod http;
 mod links;
 mod load;
@@ -21,6 +22,7 @@ pub fn all() -> Vec<Scene> {
         links::SCENES,
         commands::SCENES,
         operate::SCENES,
+        export::SCENES,
         load::SCENES,
     ]
     .concat()
