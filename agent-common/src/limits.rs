@@ -12,6 +12,13 @@ pub const RECORDS_PER_CALL: usize = 4;
 pub const HEAD_OPENING_BYTES: u32 = 64 * 1024;
 /// Bytes copied of a turn that answers: a status line and its header block, not the body.
 pub const HEAD_ANSWERING_BYTES: u32 = 4 * 1024;
+/// Bytes copied of each further short call of a turn that answers, until [`ANSWERING_TURN_BYTES`] are copied in all: answers to
+/// pipelined requests are one turn, and each begins with a call.
+pub const ANSWERING_CALL_BYTES: u32 = 1024;
+/// Bytes of a call that is short: large bodies travel in larger ones, and cost no record more.
+pub const ANSWERING_SHORT_CALL_BYTES: u32 = 8 * 1024;
+/// Bytes copied of a turn that answers, in all.
+pub const ANSWERING_TURN_BYTES: u32 = 16 * 1024;
 /// Segments of one iovec that are walked; `UIO_MAXIOV` is 1,024, real servers use two to eight.
 pub const IOV_SEGMENTS: usize = 32;
 /// Connections whose turns are followed in the kernel.

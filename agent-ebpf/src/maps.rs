@@ -1,5 +1,5 @@
 //! All maps. Preallocated, because allocation in a probe may fail or deadlock on older kernels; together below 16 MiB.
-use crate::emit::{ExecScratch, Scratch};
+use crate::scratch::{ExecScratch, Scratch};
 use aya_ebpf::{
     macros::map,
     maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},

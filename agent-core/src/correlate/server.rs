@@ -174,7 +174,9 @@ impl Correlator {
         let exactly =
             node.ended.as_ref().filter(|ended| ended.end == End::Complete && !ended.incomplete.response_end);
         let exact_end = exactly.map(|ended| ended.at);
+        let mut abandoned = false;
         if let Some(process) = self.processes.get_mut(reader.process) {
+            abandoned = process.threads.still_holds(reader, id);
             process.exchanges = process.exchanges.saturating_sub(1);
             process.open.remove(id);
             process.threads.ended(reader, id);
@@ -184,11 +186,11 @@ impl Correlator {
         }
         for call in calls {
             let Some(Candidate { by_thread, .. }) = self.candidate_of(call) else { continue };
-            let calibrated = by_thread && self.is_calibrated(reader.process);
-            let inside = !answered
-                || exact_end
-                    .is_some_and(|end| self.forest.get(call).is_some_and(|node| node.was_answered_by(end)));
-            match (calibrated && inside, answered) {
+            // Either nothing was answered and its thread is still at it, or the last byte of the answer came after the call's.
+            let before = |end| self.forest.get(call).is_some_and(|node| node.was_answered_by(end));
+            let inside = abandoned || answered && exact_end.is_some_and(before);
+            let calibrated = self.is_calibrated(reader.process);
+            match (by_thread && calibrated && inside, answered) {
                 (true, _) => self.waits.confirm.push(Confirm { call, evidence: Evidence::Thread }),
                 (false, true) => self.unparent(call, Unparented::AfterAnswer, out),
                 (false, false) => self.unparent(call, Unparented::Unanswered, out),

@@ -112,7 +112,8 @@ impl<A: Access> TcpSocket<A> {
             to.local = self.v6(offset!(sock_v6_rcv_saddr))?;
             to.remote = self.v6(offset!(sock_v6_daddr))?;
         }
-        to.local_port = A::read(self.sock, offset!(sock_num))?;
+        // Not `skc_num`: it is zero once the connection is closed, when what has arrived may still be read.
+        to.local_port = u16::from_be(A::read(self.tcp, offset!(tcp_sport))?);
         to.remote_port = u16::from_be(A::read(self.sock, offset!(sock_dport))?);
         Ok(())
     }

@@ -18,6 +18,8 @@ pub enum HookId {
     ConnectionEnd,
     /// Bytes cross a TCP socket.
     SocketBytes,
+    /// Pages are sent on a TCP socket without passing through user memory, where that has a function of its own.
+    SocketPages,
 }
 
 /// The ways to see bytes cross a socket (design §3.1).
@@ -139,7 +141,7 @@ const ARGUMENTS: &[&str] = &["task_mm", "mm_arg_start", "mm_arg_end", "binprm_fi
 const THREADS: &[&str] = &["task_signal", "signal_live", "task_exit_code"];
 const ENDPOINTS: &[&str] = &[
     "sock_family",
-    "sock_num",
+    "tcp_sport",
     "sock_dport",
     "sock_rcv_saddr",
     "sock_daddr",
@@ -150,7 +152,7 @@ const UNREAD: &[&str] = &["tcp_copied_seq", "tcp_rcv_nxt", "task_group_leader", 
 const MOVED: &[&str] = &[
     "task_fsbase",
     "sock_family",
-    "sock_num",
+    "tcp_sport",
     "sock_dport",
     "sock_rcv_saddr",
     "sock_daddr",
@@ -256,6 +258,31 @@ pub const HOOKS: &[Hook] = &[
                 ],
                 fields: &[MOVED, PROBED, DESCRIPTOR],
                 doc: "+0.95 µs a call, +0.03 µs for calls on files; io_uring is not seen; needs tracefs; kernel 5.15 or newer",
+            },
+        ],
+    },
+    Hook {
+        id: HookId::SocketPages,
+        needed_for: "the bytes of sendfile and splice, before 6.5; later they are among the others",
+        optional: true,
+        variants: &[
+            Variant {
+                kind: Some(Kind::Fentry),
+                attachments: &[attachment(
+                    "tcp_sendpage_fexit",
+                    Point::Fexit { function: "tcp_sendpage", parameters: 5 },
+                )],
+                fields: &[MOVED],
+                doc: "counted, not copied",
+            },
+            Variant {
+                kind: Some(Kind::Kprobe),
+                attachments: &[
+                    attachment("tcp_sendpage_kprobe", Point::Kprobe("tcp_sendpage")),
+                    attachment("tcp_sendpage_kretprobe", Point::Kretprobe("tcp_sendpage")),
+                ],
+                fields: &[MOVED, PROBED],
+                doc: "counted, not copied",
             },
         ],
     },

@@ -25,28 +25,19 @@ keys! {
 
     capture_hook: Hook = "capture.hook", ["WIRESPAN_HOOK"], None, "auto", "auto, tracepoints, fentry, kprobe or syscalls", "", any, false,
         "How socket calls are seen. `auto` takes the best that this kernel supports; `wirespan doctor` says which.";
-    capture_opening_bytes: Bytes = "capture.opening_bytes", ["WIRESPAN_OPENING_BYTES"], None, "64KiB", "size", "",
-        within(Bytes(256), Bytes(65_536)), false,
-        "Bytes copied of each turn in the direction that speaks first on a connection: the head of a request.";
-    capture_answering_bytes: Bytes = "capture.answering_bytes", ["WIRESPAN_ANSWERING_BYTES"], None, "4KiB", "size", "",
-        within(Bytes(256), Bytes(65_536)), false,
-        "Bytes copied of each turn that answers: the head of a response. Bodies are counted, not copied.";
     capture_ring_bytes: Bytes = "capture.ring_bytes", ["WIRESPAN_RING_BYTES"], None, "4MiB", "size, a power of two", "",
         power_of_two(65_536, 1 << 30), false,
         "Size of the ring between kernel and agent, per started group of four CPUs. A full ring loses records and counts them; it never blocks.";
-    capture_connections: Count = "capture.connections", ["WIRESPAN_CONNECTIONS"], None, "65536", "connections", "",
-        within(Count(16), Count(1 << 20)), false,
-        "Connections followed at the same time, in the kernel and in the agent.";
 
+    assemble_max_connections: Count = "assemble.max_connections", ["WIRESPAN_MAX_CONNECTIONS"], None, "65536", "connections", "",
+        within(Count(16), Count(65_536)), false,
+        "Connections followed at the same time. One more drops the oldest and counts it.";
     assemble_max_open_requests: Count = "assemble.max_open_requests", ["WIRESPAN_MAX_OPEN_REQUESTS"], None, "1024", "requests", "",
         within(Count(1), Count(65_536)), false,
         "Unanswered requests remembered on one connection (pipelining).";
     assemble_max_head_bytes: Bytes = "assemble.max_head_bytes", ["WIRESPAN_MAX_HEAD_BYTES"], None, "64KiB", "size", "",
         within(Bytes(1024), Bytes(1 << 20)), false,
         "Longest header block that is read. Of a longer one only what fits is used, and the span says so.";
-    assemble_max_buffered_bytes: Bytes = "assemble.max_buffered_bytes", ["WIRESPAN_MAX_BUFFERED_BYTES"], None, "16MiB", "size", "",
-        within(Bytes(1 << 20), Bytes(1 << 30)), false,
-        "Bytes of unfinished messages held over all connections.";
     assemble_idle_timeout: Duration = "assemble.idle_timeout", ["WIRESPAN_IDLE_TIMEOUT"], None, "5m", "duration", "",
         within(SECOND, DAY), false,
         "A request with no byte in either direction for this long ends as a timeout.";
@@ -60,12 +51,12 @@ keys! {
     correlate_propagators: Vec<Propagator> = "correlate.propagators", ["OTEL_PROPAGATORS"], None, "tracecontext, b3, jaeger, xray",
         "tracecontext, b3, b3multi, jaeger, xray, baggage or none", "", any, false,
         "Formats in which requests may carry trace context, in this order; the first valid one counts.";
-    correlate_peer_wait: Duration = "correlate.peer_wait", ["WIRESPAN_PEER_WAIT"], None, "250ms", "duration", "",
+    correlate_peer_wait: Duration = "correlate.peer_wait", ["WIRESPAN_PEER_WAIT"], None, "100ms", "duration", "",
         within(Duration::ZERO, MINUTE), false,
-        "How long a request from this node may wait for the other end of its connection to be seen, before it begins a trace of its own.";
+        "How long a request that came from this node waits for the other end of its connection to be seen, before it begins a trace of its own.";
     correlate_hold: Duration = "correlate.hold", ["WIRESPAN_HOLD"], None, "2s", "duration", "",
         within(Duration::ZERO, MINUTE), false,
-        "How long a finished span may wait for evidence of its parent.";
+        "How long a link waits, after its request was answered, for the process to show how its threads work.";
 
     redact_query: Query = "redact.query", ["WIRESPAN_QUERY"], None, "keys", "drop, keys or values", "", any, false,
         "How much of a query string leaves the node: nothing, its keys, or its values too, except those of credentials.";

@@ -126,6 +126,10 @@ pub(super) fn enrich(config: &Config) -> enrich::Settings {
 pub(super) fn export(config: &Config) -> export::Settings {
     let room = &config.export;
     let otlp = &room.otlp;
+    let protocol = match otlp.protocol {
+        Protocol::Grpc => export::Protocol::Grpc,
+        Protocol::HttpProtobuf => export::Protocol::HttpProtobuf,
+    };
     let kinds = room.exporters.iter().filter_map(|exporter| match exporter {
         Exporter::Otlp => Some(export::Kind::Otlp),
         Exporter::Console => Some(export::Kind::Console),
@@ -140,13 +144,7 @@ pub(super) fn export(config: &Config) -> export::Settings {
             compression: if otlp.gzip { export::Compression::Gzip } else { export::Compression::None },
             certificate: otlp.certificate.clone(),
             client: otlp.client.clone(),
-            ..export::Otlp::new(
-                match otlp.protocol {
-                    Protocol::Grpc => export::Protocol::Grpc,
-                    Protocol::HttpProtobuf => export::Protocol::HttpProtobuf,
-                },
-                otlp.endpoint.clone(),
-            )
+            ..export::Otlp::new(protocol, otlp.endpoint.clone())
         },
         batch: export::Batch {
             max_queue_size: room.batch.queue,

@@ -1,7 +1,7 @@
 //! Programs that Debian's packages bring.
 //!
 //! Shape: (program, package) pairs → every program is in the search path. apt is asked only when one is not.
-use crate::command;
+use super::{cache, log};
 use anyhow::{Context, Result, ensure};
 use rustix::process::geteuid;
 use std::process::Command;
@@ -28,11 +28,12 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
     ensure!(geteuid().is_root(), "only root may install {names}: run this from a root shell");
     println!("setup: installing {names}");
     // A fresh machine has no package lists: fetch them when the first try did not work, not every time.
-    if command::run(&mut apt_install(packages)).is_err() {
-        command::run(apt().arg("update"))?;
-        command::run(&mut apt_install(packages))?;
+    let log = cache()?.join("apt.log");
+    if log::run(&mut apt_install(packages), &log).is_ok() {
+        return Ok(());
     }
-    Ok(())
+    log::run(apt().arg("update"), &log)?;
+    log::run(&mut apt_install(packages), &log)
 }
 
 /// True if the search path has it.
