@@ -50,9 +50,9 @@ impl World {
         self.scratch.path()
     }
 
-    /// The agent's binary: built by `cargo xtask build`.
+    /// The agent's binary, beside the runner: `cargo xtask build` makes it.
     pub fn wirespan(&self) -> Result<PathBuf> {
-        let path = repository()?.join("target/release/wirespan");
+        let path = own_binary("wirespan")?;
         if !path.is_file() {
             bail!("{} is missing: run `cargo xtask build`", path.display());
         }
