@@ -385,7 +385,7 @@ proptest! {
     ) {
         let truth: Vec<String> = talk.iter().map(|(request, response)| {
             let path = request.split(' ').nth(1).unwrap();
-            format!("POST {path} -> {}", &response[9..12])
+            format!("POST {path} -> {}", response.get(9..12).unwrap())
         }).collect();
         let mut player = Player::new(Role::Server);
         let mut coin = lost.iter().cycle();
