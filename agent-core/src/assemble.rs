@@ -142,7 +142,13 @@ const SWEEP_NS: u64 = 1_000_000_000;
 impl Assembler {
     /// Holds nothing yet.
     pub fn new(settings: Settings) -> Assembler {
-        Assembler { settings, connections: HashMap::new(), next_id: 0, counts: Counts::default(), swept: Nanos(0) }
+        Assembler {
+            settings,
+            connections: HashMap::new(),
+            next_id: 0,
+            counts: Counts::default(),
+            swept: Nanos(0),
+        }
     }
 
     /// Takes one event.
@@ -153,7 +159,8 @@ impl Assembler {
                 self.with(*conn, out, |talk, ctx| talk.progress(*direction, *reached, ctx));
             }
             Event::Ending { conn, at, ending, egress, ingress } => {
-                let over = self.with(*conn, out, |talk, ctx| talk.ending(*at, *ending, [*egress, *ingress], ctx));
+                let over =
+                    self.with(*conn, out, |talk, ctx| talk.ending(*at, *ending, [*egress, *ingress], ctx));
                 if over == Some(true) {
                     self.connections.remove(conn);
                 }
@@ -196,7 +203,9 @@ impl Assembler {
         if self.connections.len() < self.settings.max_connections {
             return;
         }
-        let Some(oldest) = self.connections.values().min_by_key(|talk| talk.last_at()).map(Conversation::conn) else {
+        let Some(oldest) =
+            self.connections.values().min_by_key(|talk| talk.last_at()).map(Conversation::conn)
+        else {
             return;
         };
         self.counts.evicted_connections += 1;
@@ -205,8 +214,12 @@ impl Assembler {
     }
 
     fn exit(&mut self, process: ProcessId, at: Nanos, out: &mut Output) {
-        let theirs: Vec<ConnId> =
-            self.connections.values().filter(|talk| talk.process() == process).map(Conversation::conn).collect();
+        let theirs: Vec<ConnId> = self
+            .connections
+            .values()
+            .filter(|talk| talk.process() == process)
+            .map(Conversation::conn)
+            .collect();
         for conn in theirs {
             self.with(conn, out, |talk, ctx| talk.close(at, End::ProcessExited, ctx));
             self.connections.remove(&conn);

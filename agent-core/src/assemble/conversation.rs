@@ -203,7 +203,13 @@ impl Conversation {
     }
 
     /// A direction had come this far: what was not copied of it is over. False: bytes are missing that may still come.
-    fn catch_up(&mut self, direction: Direction, reached: Reached, force: bool, ctx: &mut Context<'_>) -> bool {
+    fn catch_up(
+        &mut self,
+        direction: Direction,
+        reached: Reached,
+        force: bool,
+        ctx: &mut Context<'_>,
+    ) -> bool {
         let side = self.side(direction);
         let Some(next) = side.next else {
             if force {
@@ -329,14 +335,21 @@ impl Conversation {
     }
 
     /// Looks for the beginning of a message at the beginning of a piece.
-    fn resync(&mut self, direction: Direction, data: &[u8], piece: &Piece<'_>, ctx: &mut Context<'_>) -> usize {
+    fn resync(
+        &mut self,
+        direction: Direction,
+        data: &[u8],
+        piece: &Piece<'_>,
+        ctx: &mut Context<'_>,
+    ) -> usize {
         let expected = match http1::start(data) {
             Start::Request => Some(direction),
             Start::Response => Some(direction.opposite()),
             Start::Short => self.asks.or(Some(direction)),
             Start::Other => None,
         };
-        let agrees = expected.is_some() && (self.asks.is_none() || self.asks == expected || self.exchanges == 0);
+        let agrees =
+            expected.is_some() && (self.asks.is_none() || self.asks == expected || self.exchanges == 0);
         if agrees && http1::may_begin(data) {
             let side = self.side(direction);
             side.state = State::Head;
@@ -352,7 +365,8 @@ impl Conversation {
     fn fruitless(&mut self, direction: Direction, data: &[u8], ctx: &mut Context<'_>) {
         let [egress, ingress] = &mut self.fruitless;
         *(if direction == Direction::Egress { &mut *egress } else { &mut *ingress }) += 1;
-        let given_up = (*egress >= FRUITLESS_BOTH && *ingress >= FRUITLESS_BOTH) || *egress + *ingress >= FRUITLESS;
+        let given_up =
+            (*egress >= FRUITLESS_BOTH && *ingress >= FRUITLESS_BOTH) || *egress + *ingress >= FRUITLESS;
         let is_tls = matches!(data, [0x16, 0x03, 0..=4, ..]);
         if self.exchanges == 0 && (is_tls || given_up) {
             *(if is_tls { &mut ctx.counts.stopped_tls } else { &mut ctx.counts.stopped_unknown }) += 1;
@@ -587,7 +601,10 @@ impl Conversation {
         let cut = piece.uncopied == Uncopied::Policy;
         let mark = match (side.state, side.next) {
             (State::Body(Framing::Length(left)), Some(next)) if cut || side.body_bytes + left > copied => {
-                u32::try_from(left).ok().filter(|left| *left < 1 << 31).map(|left| Mark::Seq(next.wrapping_add(left)))
+                u32::try_from(left)
+                    .ok()
+                    .filter(|left| *left < 1 << 31)
+                    .map(|left| Mark::Seq(next.wrapping_add(left)))
             }
             (State::Chunked(_), _) if cut || side.body_bytes > copied / 2 => Some(LAST_CHUNK),
             (State::Blind, _) if cut => Some(LAST_CHUNK),
@@ -713,7 +730,7 @@ fn ended(open: Open, at: Nanos, end: End, response_body: Option<u64>, ctx: &mut 
 
 /// FNV-1a of the first 32 bytes: not secret, only different for different requests.
 fn fingerprint(head: &[u8]) -> u64 {
-    head.iter().take(32).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    head.iter()
+        .take(32)
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -198,7 +198,8 @@ impl Side {
     /// The held record that comes first in the stream.
     pub(super) fn first_held(&mut self) -> Option<Held> {
         let next = self.next.or(self.held.first().map(|held| held.seq))?;
-        let first = self.held.iter().enumerate().min_by_key(|(_, held)| held.seq.wrapping_sub(next) as i32)?.0;
+        let first =
+            self.held.iter().enumerate().min_by_key(|(_, held)| held.seq.wrapping_sub(next) as i32)?.0;
         Some(self.held.swap_remove(first))
     }
 

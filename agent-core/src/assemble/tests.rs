@@ -60,7 +60,15 @@ impl Player {
         let settings = Settings { keep_fields: vec!["traceparent".into()], ..Settings::default() };
         let seq = [u32::MAX - 10, 5];
         let (now, last, reached) = (1_000_000_000, None, [None; 2]);
-        Player { assembler: Assembler::new(settings), output: Output::default(), role, now, seq, last, reached }
+        Player {
+            assembler: Assembler::new(settings),
+            output: Output::default(),
+            role,
+            now,
+            seq,
+            last,
+            reached,
+        }
     }
 
     fn direction(&self, from_client: bool) -> Direction {

@@ -14,8 +14,25 @@ const METHOD_BYTES: usize = 32;
 const TARGET_BYTES: usize = 8 * 1024;
 /// Registered methods (IANA, and RFC 4918): the only ones that are believed where it is not certain that a message begins.
 const REGISTERED: &[&str] = &[
-    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY", "PROPFIND", "PROPPATCH",
-    "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH",
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "DELETE",
+    "CONNECT",
+    "OPTIONS",
+    "TRACE",
+    "PATCH",
+    "QUERY",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "REPORT",
+    "SEARCH",
 ];
 /// The start of every response.
 const VERSION: &[u8] = b"HTTP/1.";
@@ -142,7 +159,8 @@ fn request_line(line: &[u8]) -> Option<(&[u8], &[u8], &'static str)> {
     let (method, rest) = (line.get(..space)?, line.get(space + 1..)?);
     let last = memchr::memrchr(b' ', rest)?;
     let (target, version) = (rest.get(..last)?, rest.get(last + 1..)?);
-    let sound = !method.is_empty() && method.len() <= METHOD_BYTES && method.iter().all(|byte| is_token(*byte));
+    let sound =
+        !method.is_empty() && method.len() <= METHOD_BYTES && method.iter().all(|byte| is_token(*byte));
     let version = match version {
         b"HTTP/1.0" => "1.0",
         [rest @ .., minor] if rest == VERSION && minor.is_ascii_digit() => "1.1",
@@ -222,11 +240,13 @@ struct Fields {
 
 impl Fields {
     fn read(lines: Lines<'_>, keep: &[String]) -> Fields {
-        let mut fields = Fields { kept: Vec::new(), host: None, length: Length::None, coding: Coding::Identity };
+        let mut fields =
+            Fields { kept: Vec::new(), host: None, length: Length::None, coding: Coding::Identity };
         let mut lines = lines.peekable();
         while let Some(line) = lines.next() {
             let Some(colon) = memchr(b':', line) else { continue };
-            let (name, value) = (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default());
+            let (name, value) =
+                (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default());
             if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
                 continue;
             }
@@ -308,7 +328,9 @@ impl Chunks {
         match (self, byte) {
             (Chunks::Size { size: 0, digits: 1.., .. }, b'\n') => Some(Chunks::Trailer(true)),
             (Chunks::Size { size, digits: 1.., .. }, b'\n') => Some(Chunks::Data(size.checked_add(2)?)),
-            (Chunks::Size { size, digits, extension: false }, digit) if digit.is_ascii_hexdigit() && digits < 15 => {
+            (Chunks::Size { size, digits, extension: false }, digit)
+                if digit.is_ascii_hexdigit() && digits < 15 =>
+            {
                 let value = u64::from(char::from(digit).to_digit(16)?);
                 Some(Chunks::Size { size: size * 16 + value, digits: digits + 1, extension: false })
             }
