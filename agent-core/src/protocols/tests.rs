@@ -1,0 +1,1 @@
+//! Obligations of every row of the protocol table.
