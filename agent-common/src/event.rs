@@ -38,6 +38,30 @@ pub mod source {
     pub const TLS: u8 = 1;
 }
 
+/// States of a TCP connection. Source: include/net/tcp_states.h.
+pub mod tcp_state {
+    /// Open.
+    pub const ESTABLISHED: u16 = 1;
+    /// Connecting.
+    pub const SYN_SENT: u16 = 2;
+    /// This end has closed.
+    pub const FIN_WAIT1: u16 = 4;
+    /// This end has closed, and the other knows.
+    pub const FIN_WAIT2: u16 = 5;
+    /// Both have closed; late packets are awaited.
+    pub const TIME_WAIT: u16 = 6;
+    /// Gone.
+    pub const CLOSE: u16 = 7;
+    /// The other end has closed.
+    pub const CLOSE_WAIT: u16 = 8;
+    /// The other end has closed, then this one.
+    pub const LAST_ACK: u16 = 9;
+    /// Listening.
+    pub const LISTEN: u16 = 10;
+    /// Both ends have closed at once.
+    pub const CLOSING: u16 = 11;
+}
+
 /// Bits of [`Header::flags`] in a [`BytesRecord`].
 pub mod flags {
     /// First record of a turn: `opposite_*` sum up the turn that it ends, and are zero if there was none.

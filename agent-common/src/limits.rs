@@ -18,7 +18,11 @@ pub const IOV_SEGMENTS: usize = 32;
 pub const CONNECTIONS: u32 = 65_536;
 /// Connections with a policy of their own.
 pub const POLICIES: u32 = 16_384;
+/// Threads in the middle of a `sendmmsg` or `recvmmsg` on TCP: rare, and each holds its row for microseconds.
+pub const VECTORS: u32 = 1_024;
+/// Threads inside `tcp_sendmsg` or `tcp_recvmsg`, where kprobes are used: one that waits for bytes holds its row meanwhile.
+pub const INFLIGHT: u32 = 16_384;
 /// Processes observed or followed provisionally.
-pub const PROCESSES: u32 = 16_384;
+pub const PROCESSES: u32 = 8_192;
 /// Ring bytes per started group of four CPUs.
 pub const RING_BYTES: u32 = 4 * 1024 * 1024;

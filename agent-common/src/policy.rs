@@ -9,21 +9,33 @@ pub mod capture {
     pub const STOP: u32 = 1;
 }
 
+/// Values of [`Mark::armed`].
+pub mod armed {
+    /// No mark.
+    pub const NONE: u32 = 0;
+    /// Until sequence number `seq`.
+    pub const SEQ: u32 = 1;
+    /// Until a call ends with `tail`.
+    pub const TAIL: u32 = 2;
+}
+
 /// A point in one direction's stream that user space waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Mark {
-    /// 0: unarmed. 1: until sequence number `seq`. 2: until a call ends with `tail`.
-    /// While a mark is armed nothing is copied in that direction before it; the call that crosses it begins a new turn.
+    /// One of [`armed`]. While a mark is armed nothing is copied in that direction before it; what a call moves after it
+    /// begins a new turn. A turn of this direction that begins anew takes a `TAIL` mark back: the body it waited for is over.
     pub armed: u32,
     /// Sequence number of the first byte after the body.
     pub seq: u32,
-    /// The tail, last byte in the most significant position used, `tail_len` bytes little endian.
+    /// The tail: its last byte in the most significant position, `tail_len` bytes, the rest zero.
     pub tail: u64,
     /// 1 to 8.
     pub tail_len: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Tells this mark from the one before it in the same direction; never 0. The kernel writes it to
+    /// [`ConnectionState::passed`] and from then on treats the mark as unarmed, so that a mark that user space has not
+    /// yet taken back does not hide the next message.
+    pub id: u32,
 }
 
 /// One row of `POLICIES`, keyed by socket cookie. User space inserts, `tcp_destroy_sock` deletes; user space alone writes it.
@@ -39,6 +51,7 @@ pub struct Policy {
     /// Marks by direction.
     pub marks: [Mark; 2],
 }
+const _: () = assert!(size_of::<Policy>() == 64);
 
 /// One row of `CONNECTIONS`, keyed by socket cookie. The kernel writes it; user space reads it after arming a mark,
 /// because the bytes may have passed before. Deleted by `tcp_destroy_sock`.
@@ -47,19 +60,27 @@ pub struct Policy {
 pub struct ConnectionState {
     /// Time of the last byte per direction.
     pub last_at_ns: [u64; 2],
-    /// The last eight bytes of the last uncopied call per direction, last byte in the most significant position.
+    /// The last eight bytes of a direction as of its last call that was not copied in full, last byte in the most
+    /// significant position; 0 if they could not be read.
     pub last_tail: [u64; 2],
     /// Sequence number after the last byte per direction.
     pub last_seq: [u32; 2],
     /// Bytes copied in the current turn per direction.
     pub copied: [u32; 2],
+    /// [`Mark::id`] of the last mark passed or taken back per direction.
+    pub passed: [u32; 2],
     /// Direction of the current turn.
     pub turn: u8,
     /// Direction of the first byte ever seen: who opens the conversation.
     pub opener: u8,
+    /// TCP state from which the connection was closed, 0 while it is not.
+    pub closed_from: u8,
+    /// 1: its last [`crate::event::StateRecord`] was written.
+    pub ended: u8,
     /// Zero.
-    pub reserved: [u8; 6],
+    pub reserved: u32,
 }
+const _: () = assert!(size_of::<ConnectionState>() == 64);
 
 /// Bits of [`Process::flags`].
 pub mod process {
@@ -89,3 +110,4 @@ pub struct Process {
     /// Zero.
     pub reserved: u32,
 }
+const _: () = assert!(size_of::<Process>() == 24);

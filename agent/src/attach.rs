@@ -1,1 +1,24 @@
 //! Loads the kernel programs, chooses hooks, writes policies. Only this room and `events/ring.rs` name aya.
+//!
+//! Shape: [`Settings`] in; [`Kernel`] out, which owns every link: dropping it, or the end of the process in any way,
+//! detaches everything, because nothing is pinned. What was chosen, and why not the rest, is a value: [`HookReport`].
+//! Not here: which processes to observe (see `discover`), what the records mean (see `events`).
+pub mod btf;
+mod cookies;
+pub mod hooks;
+mod kernel;
+mod load;
+mod losses;
+pub mod offsets;
+mod policies;
+mod processes;
+mod report;
+mod tracefs;
+
+pub use self::{
+    hooks::{HookId, Kind},
+    kernel::{Error, Kernel, Settings, survey},
+    losses::ProgramCount,
+    processes::Go,
+    report::{HookReport, Outcome, VariantReport},
+};

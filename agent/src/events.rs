@@ -1,1 +1,6 @@
-//! Ring bytes to events.
+//! Ring bytes to events: the only place where the kernel's records are read.
+//!
+//! Shape: `ring` hands out records as bytes, `decode` turns them into [`decode::Record`]: core events and process events.
+//! Clock: monotonic. Invariant: no byte sequence makes it panic, and what it cannot read is counted with its reason.
+pub mod decode;
+pub mod ring;

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use std::{
     fs::File,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -153,18 +154,30 @@ impl Agent {
     }
 
     /// SIGTERM, flush, exit 0.
-    pub fn stop(mut self) -> Result<Finished> {
+    pub fn stop(self) -> Result<Finished> {
+        let mut spans = Vec::new();
+        let mut finished = self.stop_and_visit(&mut |span| spans.push(span))?;
+        finished.spans = spans;
+        Ok(finished)
+    }
+
+    /// The same, but spans are handed over one by one and none is kept: for loads.
+    pub fn stop_and_visit(mut self, visit: &mut dyn FnMut(Span)) -> Result<Finished> {
         self.process.signal(Signal::TERM)?;
         let status = self.process.wait(PATIENCE).with_context(|| self.stderr_tail())?;
         ensure!(status.code() == Some(0), "the agent ended with {status}{}", self.stderr_tail());
         self.process.stdout.wait(PATIENCE, |lines| (lines.closed || self.into.is_some()).then_some(()));
         self.process.stderr.wait(PATIENCE, |lines| lines.closed.then_some(()));
-        let spans = match &self.into {
-            None => self.spans()?,
-            Some(path) => spans_of_file(path)?,
-        };
+        match &self.into {
+            None => self.spans()?.into_iter().for_each(visit),
+            Some(path) => {
+                for line in BufReader::new(File::open(path)?).lines() {
+                    parse_line(&line?)?.into_iter().for_each(&mut *visit);
+                }
+            }
+        }
         let log = self.process.stderr.look(|lines| lines.lines.iter().cloned().collect());
-        Ok(Finished { spans, log })
+        Ok(Finished { spans: Vec::new(), log })
     }
 
     /// SIGKILL: nothing is flushed.
@@ -190,24 +203,38 @@ impl Finished {
         }
     }
 
-    /// A counter that was printed at the end; 0 if it was not, because only counters that moved are printed.
-    pub fn counter(&self, room: &str, name: &str) -> u64 {
-        self.counters()
-            .find(|(is_room, is_name, _)| *is_room == room && *is_name == name)
-            .map_or(0, |row| row.2)
+    /// A counter by `room.name`, as printed at the end; 0 if it was not, because only counters that moved are printed.
+    pub fn counter(&self, name: &str) -> u64 {
+        self.counters().find(|row| row.name == name).map_or(0, |row| row.value)
     }
 
-    /// Room, name and value of each printed counter.
-    pub fn counters(&self) -> impl Iterator<Item = (&str, &str, u64)> {
+    /// Everything of one class that was counted: `loss`, `unparented`, ….
+    pub fn of_class(&self, class: &str) -> Vec<Counted<'_>> {
+        self.counters().filter(|row| row.class == class).collect()
+    }
+
+    fn counters(&self) -> impl Iterator<Item = Counted<'_>> {
         self.log.iter().filter_map(|line| counter_of(line))
     }
 }
 
-/// `counter room=assemble name=gaps … value=3`, or the table row `assemble gaps 3 …`.
-fn counter_of(line: &str) -> Option<(&str, &str, u64)> {
+/// A counter as the agent prints it with `-v`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted<'a> {
+    /// `work`, `link`, `unparented`, `skip` or `loss`.
+    pub class: &'a str,
+    /// `room.name`.
+    pub name: &'a str,
+    /// How many.
+    pub value: u64,
+}
+
+/// `loss  assemble.gaps  7 bytes  Bytes that never came.`
+fn counter_of(line: &str) -> Option<Counted<'_>> {
     let mut words = line.split_whitespace();
-    let (room, name, value) = (words.next()?, words.next()?, words.next()?);
-    Some((room, name, value.parse().ok()?))
+    let (class, name, value) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
+    let known = ["work", "link", "unparented", "skip", "loss"].contains(&class) && name.contains('.');
+    known.then_some(Counted { class, name, value })
 }
 
 /// Spans that were already parsed are not parsed again while waiting.
@@ -233,15 +260,6 @@ fn spans_of(lines: &Lines) -> Result<Vec<Span>> {
     Ok(read.spans)
 }
 
-fn spans_of_file(path: &Path) -> Result<Vec<Span>> {
-    let mut spans = Vec::new();
-    let file = std::io::BufReader::new(File::open(path)?);
-    for line in std::io::BufRead::lines(file) {
-        spans.extend(parse_line(&line?)?);
-    }
-    Ok(spans)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,13 +275,14 @@ mod tests {
     #[test]
     fn a_span_is_found_as_soon_as_it_is_printed_and_the_end_is_in_order() {
         let script = format!(
-            "trap 'echo assemble gaps 3 >&2; exit 0' TERM; echo '{LINE}'; echo INFO ready >&2; while :; do sleep 0.01; done"
+            "trap 'echo loss assemble.gaps 3 bytes Lost. >&2; exit 0' TERM; echo '{LINE}'; echo INFO ready >&2; while :; do sleep 0.01; done"
         );
         let agent = fake(&script).unwrap();
         assert_eq!(agent.expect(&server("GET").path("/a")).unwrap().trace_state, "a=b");
         let finished = agent.stop().unwrap();
         assert!(finished.only(&server("GET")).is_ok());
-        assert_eq!((finished.counter("assemble", "gaps"), finished.counter("assemble", "other")), (3, 0));
+        assert_eq!((finished.counter("assemble.gaps"), finished.counter("assemble.other")), (3, 0));
+        assert_eq!(finished.of_class("loss").len(), 1);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     os::unix::process::CommandExt,
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -68,6 +68,11 @@ impl Process {
     /// Its process id: `setpriv` has become the program by exec.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its stdin, if the command asked for a pipe; once.
+    pub fn stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// Sends one signal to it alone.

@@ -27,6 +27,14 @@ pub fn eventually<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Resu
     }
 }
 
+/// Lets time pass where the time is the scene itself (an agent that stands still for two seconds), not a hope.
+pub fn pass(time: Duration) {
+    let end = Instant::now() + time;
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        std::thread::park_timeout(left);
+    }
+}
+
 /// A value that one thread feeds and others wait on.
 #[derive(Debug, Default)]
 pub struct Feed<T> {

@@ -60,7 +60,8 @@ impl World {
 
     /// The agent, still to be given flags.
     pub fn agent(&self) -> Result<Start> {
-        Ok(Start::new(&self.wirespan()?))
+        let socket = self.scratch().join("agent.sock").display().to_string();
+        Ok(Start::new(&self.wirespan()?).env("WIRESPAN_SOCKET", &socket))
     }
 
     /// The agent with one observed port, ready.
@@ -149,6 +150,13 @@ impl World {
             crate::process::output(cc.args(["-O2", "-Wall", "-pthread", "-o"]).arg(&binary).arg(path), 0)?;
         }
         Ok(binary)
+    }
+
+    /// Ends a program of this world before the world ends; its pid is free then.
+    pub fn end(&mut self, app: App) -> Result<()> {
+        let at = self.apps.iter().position(|process| process.pid() == app.pid);
+        drop(self.apps.remove(at.context("a program of this world")?));
+        Ok(())
     }
 
     /// What the programs said last, for a failure's text.

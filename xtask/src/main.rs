@@ -4,6 +4,7 @@
 //! 1 not, 2 bad usage). Each task has its file; each command is printed before it runs.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
 mod codegen;
 mod command;
@@ -27,6 +28,8 @@ enum Task {
     Lint,
     /// Worlds by group or name; none means all (root)
     E2e(e2e::Args),
+    /// Measure: replay, socket, overhead, footprint; none means all (root)
+    Bench(bench::Args),
     /// Run one fuzz target; `all` takes them in turn
     Fuzz(fuzz::Args),
     /// Write the generated files again; `--check` only compares
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Lint => lint::run(),
         Task::E2e(args) => e2e::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Codegen(args) => codegen::run(&args),
     };

@@ -1,7 +1,8 @@
 //! An ordinary hyper HTTP/1.1 server with routes that behave in every way that matters to an observer.
 //!
 //! Shape: `hyper-server PORT`. `/status/N…` answers N; `/length/N` N bytes; `/chunks/N` N chunks; `/echo…` sends the
-//! request's body back in chunks as it comes; `/early…` answers 413 without reading; `/upgrade` becomes an echo.
+//! request's body back in chunks as it comes; `/sink…` reads the body, then
+//! answers its length; `/early…` answers 413 without reading; `/upgrade` becomes an echo.
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result};
@@ -60,6 +61,10 @@ async fn answer(request: Request<Incoming>) -> Result<Answer> {
             plain(200, Chunks { left: count }.map_err(|never| match never {}).boxed())?
         }
         ("echo", _) => plain(200, Unsized { inner: request.into_body() }.boxed())?,
+        ("sink", _) => {
+            let bytes = request.into_body().collect().await?.to_bytes();
+            plain(200, full(bytes.len().to_string().into_bytes()))?
+        }
         ("early", _) => plain(413, full(b"too much".to_vec()))?,
         ("upgrade", _) => upgrade(request)?,
         _ => plain(200, full(path.into_bytes()))?,

@@ -1,0 +1,12 @@
+//! What is done about an event, whichever hook saw it.
+pub(crate) mod buffer;
+pub(crate) mod bytes;
+pub(crate) mod capture;
+pub(crate) mod connection;
+pub(crate) mod function;
+pub(crate) mod iterator;
+pub(crate) mod process;
+pub(crate) mod receive;
+pub(crate) mod registers;
+pub(crate) mod syscall;
+pub(crate) mod tracepoint;

@@ -1,0 +1,4 @@
+//! Attach points, by subject. Each hook is one call; `agent/src/attach/hooks.rs` lists every one of them.
+mod connections;
+mod processes;
+mod sockets;

@@ -1,0 +1,122 @@
+//! The running system call: its number and arguments, from the registers saved at its entry.
+//!
+//! Source: arch/x86/include/asm/ptrace.h, arch/x86/entry/syscalls/syscall_64.tbl (v6.18). x86-64 only.
+use crate::kernel::{
+    access::{Access, Typed},
+    task::Task,
+};
+use aya_ebpf::helpers::generated;
+use core::{ffi::c_void, mem::offset_of};
+use wirespan_common::reason::Reason;
+
+/// `struct pt_regs` of x86-64.
+#[repr(C)]
+struct PtRegs {
+    r15: u64,
+    r14: u64,
+    r13: u64,
+    r12: u64,
+    bp: u64,
+    bx: u64,
+    r11: u64,
+    r10: u64,
+    r9: u64,
+    r8: u64,
+    ax: u64,
+    cx: u64,
+    dx: u64,
+    si: u64,
+    di: u64,
+    orig_ax: u64,
+    ip: u64,
+}
+
+/// Numbers of the calls that move bytes of a socket.
+pub(crate) mod number {
+    pub(crate) const READ: u64 = 0;
+    pub(crate) const WRITE: u64 = 1;
+    pub(crate) const READV: u64 = 19;
+    pub(crate) const WRITEV: u64 = 20;
+    pub(crate) const SENDTO: u64 = 44;
+    pub(crate) const RECVFROM: u64 = 45;
+    pub(crate) const SENDMSG: u64 = 46;
+    pub(crate) const RECVMSG: u64 = 47;
+    pub(crate) const SPLICE: u64 = 275;
+    pub(crate) const RECVMMSG: u64 = 299;
+    pub(crate) const SENDMMSG: u64 = 307;
+    pub(crate) const PREADV2: u64 = 327;
+    pub(crate) const PWRITEV2: u64 = 328;
+}
+
+/// A running system call.
+#[derive(Clone, Copy)]
+pub(crate) struct SystemCall {
+    regs: *const u8,
+}
+
+impl SystemCall {
+    /// Of the current task.
+    #[inline(always)]
+    pub(crate) fn current(task: Task) -> Self {
+        // SAFETY: the verifier checks the pointer's type.
+        let regs = unsafe { generated::bpf_task_pt_regs(task.as_ptr().cast_mut().cast()) };
+        Self { regs: (regs as *const u8) }
+    }
+
+    /// Its number; `None` if no call is running: a kernel thread or io_uring worker, which has no user instruction pointer,
+    /// or work done on the way back to user space (io_uring completions), when `ax` already holds the call's result.
+    #[inline(always)]
+    pub(crate) fn number(self) -> Result<Option<u64>, Reason> {
+        const ENOSYS: i64 = 38;
+        let ax: u64 = Typed::read(self.regs, offset_of!(PtRegs, ax) as u32)?;
+        let ip: u64 = Typed::read(self.regs, offset_of!(PtRegs, ip) as u32)?;
+        if ax as i64 != -ENOSYS || ip == 0 {
+            return Ok(None);
+        }
+        Ok(Some(self.returned_number()?))
+    }
+
+    /// Its number at its exit.
+    #[inline(always)]
+    pub(crate) fn returned_number(self) -> Result<u64, Reason> {
+        Typed::read(self.regs, offset_of!(PtRegs, orig_ax) as u32)
+    }
+
+    /// First argument: the file descriptor.
+    #[inline(always)]
+    pub(crate) fn first(self) -> Result<u64, Reason> {
+        Typed::read(self.regs, offset_of!(PtRegs, di) as u32)
+    }
+
+    /// Second argument: the buffer, iovec, msghdr or mmsghdr.
+    #[inline(always)]
+    pub(crate) fn second(self) -> Result<u64, Reason> {
+        Typed::read(self.regs, offset_of!(PtRegs, si) as u32)
+    }
+
+    /// Third argument: its length or count.
+    #[inline(always)]
+    pub(crate) fn third(self) -> Result<u64, Reason> {
+        Typed::read(self.regs, offset_of!(PtRegs, dx) as u32)
+    }
+
+    /// Fourth argument: the flags of `recvfrom` and `recvmmsg`.
+    #[inline(always)]
+    pub(crate) fn fourth(self) -> Result<u64, Reason> {
+        Typed::read(self.regs, offset_of!(PtRegs, r10) as u32)
+    }
+
+    /// Fifth argument: the time limit of `recvmmsg`.
+    #[inline(always)]
+    pub(crate) fn fifth(self) -> Result<u64, Reason> {
+        Typed::read(self.regs, offset_of!(PtRegs, r8) as u32)
+    }
+}
+
+/// Result of a call, from the context of a `sys_exit_*` tracepoint: common fields, number, then result.
+#[inline(always)]
+pub(crate) fn result(context: *mut c_void) -> i64 {
+    let result = context.cast::<i64>().wrapping_add(2);
+    // SAFETY: the verifier checks the load against the size of a tracepoint's context.
+    unsafe { result.read() }
+}

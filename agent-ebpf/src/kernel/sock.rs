@@ -1,0 +1,132 @@
+//! Fields of `struct sock` and `struct tcp_sock`. Source: include/net/sock.h, include/linux/tcp.h (v6.18).
+use crate::kernel::{
+    access::{Access, Probed, Typed},
+    globals::offset,
+};
+use aya_ebpf::helpers::generated;
+use core::{ffi::c_void, marker::PhantomData};
+use wirespan_common::{
+    event::{Endpoints, direction},
+    reason::Reason,
+};
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const IPPROTO_TCP: u16 = 6;
+
+/// A TCP socket.
+pub(crate) struct TcpSocket<A> {
+    /// As `struct sock`.
+    sock: *const u8,
+    /// As `struct tcp_sock`: the same address, another type for the verifier.
+    tcp: *const u8,
+    access: PhantomData<A>,
+}
+
+impl TcpSocket<Typed> {
+    /// From a `struct sock` whose type the verifier knows; `None` if it is not TCP.
+    #[inline(always)]
+    pub(crate) fn from_typed(sock: *const u8) -> Option<Self> {
+        // SAFETY: the verifier checks the pointer's type.
+        let tcp = unsafe { generated::bpf_skc_to_tcp_sock(sock.cast_mut().cast::<c_void>()) };
+        if tcp.is_null() {
+            return None;
+        }
+        Some(Self { sock, tcp: tcp.cast_const().cast(), access: PhantomData })
+    }
+
+    /// The cookie, made now if the socket had none.
+    #[inline(always)]
+    pub(crate) fn cookie(&self) -> u64 {
+        // SAFETY: the verifier checks the pointer's type.
+        unsafe { generated::bpf_get_socket_cookie(self.sock.cast_mut().cast::<c_void>()) }
+    }
+}
+
+impl TcpSocket<Probed> {
+    /// From the address of a `struct sock`; `None` if it is not TCP.
+    #[inline(always)]
+    pub(crate) fn from_address(sock: *const u8) -> Result<Option<Self>, Reason> {
+        let family: u16 = Probed::read(sock, offset!(sock_family))?;
+        if family != AF_INET && family != AF_INET6 {
+            return Ok(None);
+        }
+        let protocol: u16 = Probed::read(sock, offset!(sock_protocol))?;
+        Ok((protocol == IPPROTO_TCP).then_some(Self { sock, tcp: sock, access: PhantomData }))
+    }
+
+    /// The cookie, if a typed program or a `sock_diag` dump has made it.
+    #[inline(always)]
+    pub(crate) fn cookie(&self) -> Result<u64, Reason> {
+        match Probed::read(self.sock, offset!(sock_cookie))? {
+            0 => Err(Reason::NoCookie),
+            cookie => Ok(cookie),
+        }
+    }
+}
+
+impl<A: Access> TcpSocket<A> {
+    /// Sequence number after the last byte that the process moved in a direction.
+    /// `write_seq` and `copied_seq` after the call, less the bytes it moved, name its first byte: before the call the former
+    /// is stale when two threads send, and 0 under TCP Fast Open.
+    #[inline(always)]
+    pub(crate) fn reached(&self, towards: u8) -> Result<u32, Reason> {
+        if towards == direction::EGRESS {
+            A::read(self.tcp, offset!(tcp_write_seq))
+        } else {
+            A::read(self.tcp, offset!(tcp_copied_seq))
+        }
+    }
+
+    /// Bytes that arrived and that nobody has read.
+    #[inline(always)]
+    pub(crate) fn unread(&self) -> Result<bool, Reason> {
+        let arrived: u32 = A::read(self.tcp, offset!(tcp_rcv_nxt))?;
+        Ok(arrived.wrapping_sub(self.reached(direction::INGRESS)?) > 1)
+    }
+
+    /// Are the bytes of the running call the bytes of this connection? Not if the socket is the kernel's own (NFS, CIFS, …),
+    /// nor if an upper layer in the kernel (kTLS, …) changes them below the call.
+    #[inline(always)]
+    pub(crate) fn is_plain(&self) -> Result<bool, Reason> {
+        let socket: *const u8 = A::read(self.sock, offset!(sock_socket))?;
+        if socket.is_null() {
+            return Ok(false);
+        }
+        let file: u64 = A::read(socket, offset!(socket_file))?;
+        if file == 0 {
+            return Ok(false);
+        }
+        let upper_layer: u64 = A::read(self.tcp, offset!(tcp_ulp_ops))?;
+        if upper_layer != 0 { Err(Reason::UpperLayer) } else { Ok(true) }
+    }
+
+    /// Both ends.
+    #[inline(always)]
+    pub(crate) fn endpoints(&self, to: &mut Endpoints) -> Result<(), Reason> {
+        let family: u16 = A::read(self.sock, offset!(sock_family))?;
+        if family == AF_INET {
+            to.local = mapped(A::read(self.sock, offset!(sock_rcv_saddr))?);
+            to.remote = mapped(A::read(self.sock, offset!(sock_daddr))?);
+        } else {
+            to.local = self.v6(offset!(sock_v6_rcv_saddr))?;
+            to.remote = self.v6(offset!(sock_v6_daddr))?;
+        }
+        to.local_port = A::read(self.sock, offset!(sock_num))?;
+        to.remote_port = u16::from_be(A::read(self.sock, offset!(sock_dport))?);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn v6(&self, offset: u32) -> Result<[u8; 16], Reason> {
+        let high: u64 = A::read(self.sock, offset)?;
+        let low: u64 = A::read(self.sock, offset + 8)?;
+        Ok(zerocopy::transmute!([high, low]))
+    }
+}
+
+/// An IPv4 address in network order as `::ffff:a.b.c.d`.
+#[inline(always)]
+fn mapped(address: u32) -> [u8; 16] {
+    zerocopy::transmute!([0, 0, 0xffff_0000_u32.to_le(), address])
+}

@@ -1,0 +1,294 @@
+//! Every hook in one table: what it is for, and the ways to have it, best first.
+//!
+//! Shape: data. `kernel.rs` walks it to load, `doctor` to explain; a test holds it against the programs of the embedded object.
+use std::fmt;
+
+/// What a hook sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HookId {
+    /// A process executes a program.
+    Exec,
+    /// A process is forked.
+    Fork,
+    /// A process ends.
+    Exit,
+    /// A TCP connection changes its state.
+    ConnectionState,
+    /// A TCP socket is destroyed.
+    ConnectionEnd,
+    /// Bytes cross a TCP socket.
+    SocketBytes,
+}
+
+/// The ways to see bytes cross a socket (design §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// tp_btf `sock_send_length` and `sock_recv_length`.
+    Tracepoints,
+    /// fexit on `tcp_sendmsg` and `tcp_recvmsg`.
+    Fentry,
+    /// kprobe and kretprobe on the same.
+    Kprobe,
+    /// `sys_exit_*` tracepoints.
+    Syscalls,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tracepoints => "tracepoints",
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
+            Self::Syscalls => "syscalls",
+        })
+    }
+}
+
+/// Where a program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// A tracepoint, with arguments typed by BTF.
+    BtfTracepoint {
+        /// Its name.
+        name: &'static str,
+        /// The typedef that BTF has for it.
+        typedef: &'static str,
+    },
+    /// The return of a function, with arguments typed by BTF.
+    Fexit {
+        /// Its name.
+        function: &'static str,
+        /// How many parameters it must have for this program.
+        parameters: usize,
+    },
+    /// The call of a function.
+    Kprobe(&'static str),
+    /// The return of a function.
+    Kretprobe(&'static str),
+    /// The exits of system calls, by their names in tracefs.
+    SyscallExits(&'static [&'static str]),
+}
+
+/// A program of the embedded object and its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Name in the object.
+    pub program: &'static str,
+    /// Place in the kernel.
+    pub point: Point,
+}
+
+/// One way to have a hook: all of its programs, or none.
+#[derive(Debug)]
+pub struct Variant {
+    /// `None` for hooks that there is one way to have.
+    pub kind: Option<Kind>,
+    /// Programs.
+    pub attachments: &'static [Attachment],
+    /// Fields of kernel structs that the programs read, by their names in `Offsets`, in groups.
+    pub fields: &'static [&'static [&'static str]],
+    /// What it is good for, for `doctor`.
+    pub doc: &'static str,
+}
+
+/// One row.
+#[derive(Debug)]
+pub struct Hook {
+    /// What it sees.
+    pub id: HookId,
+    /// What is missing without it.
+    pub needed_for: &'static str,
+    /// The agent runs without it.
+    pub optional: bool,
+    /// Best first.
+    pub variants: &'static [Variant],
+}
+
+/// A program with the name of its tracepoint.
+macro_rules! tracepoint {
+    ($name:literal) => {
+        Attachment {
+            program: $name,
+            point: Point::BtfTracepoint { name: $name, typedef: concat!("btf_trace_", $name) },
+        }
+    };
+}
+
+/// A hook that there is one way to have.
+macro_rules! only {
+    ($name:literal, $($fields:expr),*) => {
+        &[Variant { kind: None, attachments: &[tracepoint!($name)], fields: &[$($fields),*], doc: "kernel 5.12 or newer, with BTF" }]
+    };
+}
+
+const fn attachment(program: &'static str, point: Point) -> Attachment {
+    Attachment { program, point }
+}
+
+const fn fexit(attachments: &'static [Attachment]) -> Variant {
+    const DOC: &str =
+        "sees io_uring too; nothing for calls on files; needs BPF trampolines for kernel functions";
+    Variant { kind: Some(Kind::Fentry), attachments, fields: &[MOVED, ITERATOR], doc: DOC }
+}
+
+const SENDMSG: Attachment =
+    attachment("tcp_sendmsg_fexit", Point::Fexit { function: "tcp_sendmsg", parameters: 3 });
+
+const TASK: &[&str] = &["task_tgid", "task_pid", "task_group_leader", "task_start_boottime"];
+const ARGUMENTS: &[&str] = &["task_mm", "mm_arg_start", "mm_arg_end", "binprm_filename"];
+const THREADS: &[&str] = &["task_signal", "signal_live", "task_exit_code"];
+const ENDPOINTS: &[&str] = &[
+    "sock_family",
+    "sock_num",
+    "sock_dport",
+    "sock_rcv_saddr",
+    "sock_daddr",
+    "sock_v6_rcv_saddr",
+    "sock_v6_daddr",
+];
+const UNREAD: &[&str] = &["tcp_copied_seq", "tcp_rcv_nxt", "task_group_leader", "task_start_boottime"];
+const MOVED: &[&str] = &[
+    "task_fsbase",
+    "sock_family",
+    "sock_num",
+    "sock_dport",
+    "sock_rcv_saddr",
+    "sock_daddr",
+    "sock_v6_rcv_saddr",
+    "sock_v6_daddr",
+    "sock_socket",
+    "socket_file",
+    "tcp_write_seq",
+    "tcp_copied_seq",
+    "tcp_ulp_ops",
+];
+const PROBED: &[&str] = &["sock_cookie", "sock_protocol"];
+const COMPAT: &[&str] = &["task_status"];
+const ITERATOR: &[&str] = &["msghdr_iter", "iter_type", "iter_offset", "iter_iov"];
+const DESCRIPTOR: &[&str] = &[
+    "task_files",
+    "files_fdt",
+    "fdtable_fd",
+    "fdtable_max_fds",
+    "file_private_data",
+    "file_inode",
+    "inode_mode",
+    "socket_sk",
+];
+
+/// Calls that may send on a socket. `sendfile` and `splice` show no buffer: they are counted.
+const SENDING: &[&str] =
+    &["write", "writev", "pwritev2", "sendto", "sendmsg", "sendmmsg", "sendfile64", "splice"];
+/// Calls that may receive from one.
+const RECEIVING: &[&str] = &["read", "readv", "preadv2", "recvfrom", "recvmsg", "recvmmsg", "splice"];
+
+/// The table.
+pub const HOOKS: &[Hook] = &[
+    Hook {
+        id: HookId::Exec,
+        needed_for: "programs that start after the agent",
+        optional: false,
+        variants: only!("sched_process_exec", TASK, ARGUMENTS),
+    },
+    Hook {
+        id: HookId::Fork,
+        needed_for: "children of observed processes",
+        optional: false,
+        variants: only!("sched_process_fork", TASK),
+    },
+    Hook {
+        id: HookId::Exit,
+        needed_for: "the end of processes: without it a reused pid could be taken for the old one",
+        optional: false,
+        variants: only!("sched_process_exit", TASK, THREADS),
+    },
+    Hook {
+        id: HookId::ConnectionState,
+        needed_for: "connections that end, sockets that listen, socket cookies",
+        optional: false,
+        variants: only!("inet_sock_set_state", ENDPOINTS, UNREAD),
+    },
+    Hook {
+        id: HookId::ConnectionEnd,
+        needed_for: "the memory of connections that are gone",
+        optional: false,
+        variants: only!("tcp_destroy_sock", &[]),
+    },
+    Hook {
+        id: HookId::SocketBytes,
+        needed_for: "every span",
+        optional: false,
+        variants: &[
+            Variant {
+                kind: Some(Kind::Tracepoints),
+                attachments: &[tracepoint!("sock_send_length"), tracepoint!("sock_recv_length")],
+                fields: &[MOVED, COMPAT],
+                doc: "cheapest: +0.45 µs a call, nothing for calls on files; kernel 6.3 or newer",
+            },
+            fexit(&[
+                SENDMSG,
+                attachment("tcp_recvmsg_fexit5", Point::Fexit { function: "tcp_recvmsg", parameters: 5 }),
+            ]),
+            fexit(&[
+                SENDMSG,
+                attachment("tcp_recvmsg_fexit4", Point::Fexit { function: "tcp_recvmsg", parameters: 4 }),
+            ]),
+            fexit(&[
+                SENDMSG,
+                attachment("tcp_recvmsg_fexit6", Point::Fexit { function: "tcp_recvmsg", parameters: 6 }),
+            ]),
+            Variant {
+                kind: Some(Kind::Kprobe),
+                attachments: &[
+                    attachment("tcp_sendmsg_kprobe", Point::Kprobe("tcp_sendmsg")),
+                    attachment("tcp_sendmsg_kretprobe", Point::Kretprobe("tcp_sendmsg")),
+                    attachment("tcp_recvmsg_kprobe", Point::Kprobe("tcp_recvmsg")),
+                    attachment("tcp_recvmsg_kretprobe", Point::Kretprobe("tcp_recvmsg")),
+                ],
+                fields: &[MOVED, PROBED, ITERATOR],
+                doc: "sees io_uring too; nothing for calls on files; two traps a call; needs CONFIG_KPROBES",
+            },
+            Variant {
+                kind: Some(Kind::Syscalls),
+                attachments: &[
+                    attachment("sys_exit_egress", Point::SyscallExits(SENDING)),
+                    attachment("sys_exit_ingress", Point::SyscallExits(RECEIVING)),
+                ],
+                fields: &[MOVED, PROBED, DESCRIPTOR],
+                doc: "+0.95 µs a call, +0.03 µs for calls on files; io_uring is not seen; needs tracefs; kernel 5.15 or newer",
+            },
+        ],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use wirespan_common::offsets::Offsets;
+
+    #[test]
+    fn every_program_of_the_object_is_in_exactly_one_row() {
+        let mut listed = Vec::new();
+        for hook in HOOKS {
+            let attachments = hook.variants.iter().flat_map(|variant| variant.attachments);
+            let programs: BTreeSet<&str> = attachments.map(|attachment| attachment.program).collect();
+            listed.extend(programs.into_iter().map(str::to_owned));
+        }
+        listed.sort();
+        let object = aya_obj::Object::parse(crate::attach::load::OBJECT).unwrap();
+        let mut programs: Vec<String> = object.programs.keys().cloned().collect();
+        programs.sort();
+        assert_eq!(listed, programs);
+    }
+
+    #[test]
+    fn every_field_that_a_variant_needs_is_in_the_table_of_offsets() {
+        let known: BTreeSet<&str> = Offsets::FIELDS.iter().map(|(field, _, _)| *field).collect();
+        for field in
+            HOOKS.iter().flat_map(|hook| hook.variants).flat_map(|variant| variant.fields).copied().flatten()
+        {
+            assert!(known.contains(field), "{field}");
+        }
+    }
+}

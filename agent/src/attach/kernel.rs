@@ -1,0 +1,146 @@
+//! The loaded kernel side: owns what it attached.
+use crate::{
+    attach::{
+        btf, cookies,
+        hooks::{HOOKS, HookId, Kind},
+        load::{Loader, Room},
+        policies::MarkIds,
+        report::HookReport,
+    },
+    events::ring::Ring,
+};
+use aya::{
+    Ebpf, EbpfError,
+    maps::{MapError, RingBuf},
+};
+use std::{io, path::PathBuf};
+use thiserror::Error;
+
+/// How to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Use this kind of socket plane and no other; `None` takes the best that works.
+    pub kind: Option<Kind>,
+    /// Bytes of the ring; `None` takes [`RING_BYTES`](wirespan_common::limits::RING_BYTES) per four CPUs.
+    pub ring_bytes: Option<u32>,
+    /// Observe every program that is executed until it has been decided upon.
+    pub follow_exec: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { kind: None, ring_bytes: None, follow_exec: true }
+    }
+}
+
+/// Why the kernel side cannot work at all.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The kernel was built without BTF, or hides it.
+    #[error("cannot read {}: the kernel needs CONFIG_DEBUG_INFO_BTF", .path.display())]
+    NoBtf {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("cannot understand the kernel's BTF")]
+    BadBtf(#[source] btf::Error),
+    /// Maps or programs were refused as a whole.
+    #[error("the kernel refuses eBPF: root, or CAP_BPF and CAP_PERFMON, is needed")]
+    Load(#[source] Box<EbpfError>),
+    /// The object lacks a map: it is not the one this program was built with.
+    #[error("the kernel programs have no map {0}")]
+    NoMap(&'static str),
+    /// A map of the object could not be used.
+    #[error("cannot use map {map}")]
+    Map {
+        /// Its name.
+        map: &'static str,
+        /// Why.
+        #[source]
+        source: Box<MapError>,
+    },
+    /// A hook that the agent cannot do without was refused in every variant.
+    #[error("no way to see {}: {}", .0.needed_for, .0.refusals())]
+    Hook(HookReport),
+}
+
+/// The kernel side at work.
+pub struct Kernel {
+    pub(in crate::attach) ebpf: Ebpf,
+    pub(in crate::attach) marks: MarkIds,
+    report: Vec<HookReport>,
+}
+
+impl Kernel {
+    /// Loads the maps, and of each hook the best variant that works.
+    ///
+    /// # Errors
+    /// When a hook that is needed cannot be had, with the reason for each variant.
+    pub fn load(settings: &Settings) -> Result<Self, Error> {
+        let room = if settings.kind == Some(Kind::Kprobe) { Room::Inflight } else { Room::None };
+        let kernel = Self::load_with(settings, room)?;
+        // Only kprobes need memory for calls in flight: most machines never pay for it, those that do load twice.
+        let kernel = match kernel.kind() {
+            Some(Kind::Kprobe) if room == Room::None => {
+                drop(kernel);
+                Self::load_with(settings, Room::Inflight)?
+            }
+            _ => kernel,
+        };
+        if matches!(kernel.kind(), Some(Kind::Kprobe | Kind::Syscalls)) {
+            cookies::make();
+        }
+        Ok(kernel)
+    }
+
+    fn load_with(settings: &Settings, room: Room) -> Result<Self, Error> {
+        let mut loader = Loader::new(settings, room)?;
+        let mut report = Vec::with_capacity(HOOKS.len());
+        for hook in HOOKS {
+            let chosen = loader.choose(hook, settings.kind);
+            if !hook.optional && chosen.chosen().is_none() {
+                return Err(Error::Hook(chosen));
+            }
+            report.push(chosen);
+        }
+        Ok(Self { ebpf: loader.into_ebpf(), marks: MarkIds::default(), report })
+    }
+
+    /// The ring of records. It can be taken once.
+    ///
+    /// # Errors
+    /// When it was taken before, or cannot be mapped.
+    pub fn ring(&mut self) -> Result<Ring, Error> {
+        const MAP: &str = "EVENTS";
+        let map = self.ebpf.take_map(MAP).ok_or(Error::NoMap(MAP))?;
+        let ring =
+            RingBuf::try_from(map).map_err(|source| Error::Map { map: MAP, source: Box::new(source) })?;
+        Ok(Ring::new(ring))
+    }
+
+    /// What was chosen for each hook, and why not the rest.
+    #[must_use]
+    pub fn report(&self) -> &[HookReport] {
+        &self.report
+    }
+
+    /// The kind of socket plane in use.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        self.report.iter().find(|hook| hook.id == HookId::SocketBytes)?.chosen()?.kind
+    }
+}
+
+/// Tries every variant of every hook and keeps none, so that `doctor` can say what this machine offers.
+///
+/// # Errors
+/// When nothing can be tried: no BTF, or no privilege.
+pub fn survey() -> Result<Vec<HookReport>, Error> {
+    let settings = Settings { follow_exec: false, ..Settings::default() };
+    let mut loader = Loader::new(&settings, Room::Inflight)?;
+    Ok(HOOKS.iter().map(|hook| loader.try_all(hook)).collect())
+}

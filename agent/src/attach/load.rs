@@ -1,0 +1,234 @@
+//! Loads the object and tries variants: the first that the kernel takes is chosen. Features are probed, never versions.
+use crate::attach::{
+    hooks::{Attachment, HOOKS, Hook, Kind, Point, Variant},
+    kernel::{Error, Settings},
+    offsets::{self, Facts},
+    report::{HookReport, Outcome, VariantReport},
+    tracefs::Tracefs,
+};
+use aya::{
+    Btf, Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned,
+    programs::{BtfTracePoint, FExit, KProbe, Program, ProgramError, TracePoint},
+};
+use std::fs;
+use wirespan_common::limits;
+
+/// The kernel programs.
+pub(in crate::attach) const OBJECT: &[u8] =
+    include_bytes_aligned!(concat!(env!("OUT_DIR"), "/wirespan-ebpf"));
+
+const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+/// Memory for the arguments of functions that are running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::attach) enum Room {
+    /// None: no variant that needs it is wanted.
+    None,
+    /// For kprobes.
+    Inflight,
+}
+
+/// The object with its maps made and no program attached yet.
+pub(in crate::attach) struct Loader {
+    ebpf: Ebpf,
+    btf: Btf,
+    facts: Facts,
+}
+
+impl Loader {
+    pub(in crate::attach) fn new(settings: &Settings, room: Room) -> Result<Self, Error> {
+        let facts = facts(settings)?;
+        let mut loader = EbpfLoader::new();
+        // The object has no relocations against the kernel. The loader's BTF is freed before it is parsed for the programs.
+        loader.btf(None);
+        if room == Room::None {
+            loader.map_max_entries("INFLIGHT", 1);
+        }
+        let ebpf = loader
+            .verifier_log_level(VerifierLogLevel::DEBUG)
+            .override_global("OFFSETS", &facts.offsets, true)
+            .override_global("KERNEL", &facts.kernel, true)
+            .map_max_entries("EVENTS", ring_bytes(settings))
+            .load(OBJECT)
+            .map_err(|error| Error::Load(Box::new(error)))?;
+        drop(loader);
+        let btf = Btf::from_sys_fs().map_err(|error| Error::Load(Box::new(error.into())))?;
+        Ok(Self { ebpf, btf, facts })
+    }
+
+    /// The maps and the attached programs.
+    pub(in crate::attach) fn into_ebpf(self) -> Ebpf {
+        self.ebpf
+    }
+
+    /// Attaches the best variant of a hook.
+    pub(in crate::attach) fn choose(&mut self, hook: &Hook, kind: Option<Kind>) -> HookReport {
+        let mut chosen = false;
+        self.report(hook, |loader, variant| {
+            if chosen || (kind.is_some() && variant.kind.is_some() && variant.kind != kind) {
+                return Outcome::NotTried;
+            }
+            match loader.attach(variant) {
+                Ok(()) => {
+                    chosen = true;
+                    Outcome::Chosen
+                }
+                Err(reason) => Outcome::Refused { reason },
+            }
+        })
+    }
+
+    /// Attaches and detaches every variant of a hook.
+    pub(in crate::attach) fn try_all(&mut self, hook: &Hook) -> HookReport {
+        self.report(hook, |loader, variant| match loader.attach(variant) {
+            Ok(()) => {
+                loader.detach(variant);
+                Outcome::Works
+            }
+            Err(reason) => Outcome::Refused { reason },
+        })
+    }
+
+    fn report(&mut self, hook: &Hook, mut outcome: impl FnMut(&mut Self, &Variant) -> Outcome) -> HookReport {
+        let report = |variant: &Variant| VariantReport {
+            kind: variant.kind,
+            doc: variant.doc,
+            outcome: outcome(self, variant),
+        };
+        HookReport {
+            id: hook.id,
+            needed_for: hook.needed_for,
+            variants: hook.variants.iter().map(report).collect(),
+        }
+    }
+
+    /// Attaches every program of a variant, or none.
+    fn attach(&mut self, variant: &Variant) -> Result<(), String> {
+        let missing = self.facts.missing(variant.fields);
+        if !missing.is_empty() {
+            return Err(format!("this kernel has no {}", missing.join(", ")));
+        }
+        variant.attachments.iter().try_for_each(|attachment| self.facts.offer(attachment.point))?;
+        for attachment in variant.attachments {
+            if let Err(reason) = self.attach_one(attachment) {
+                self.detach(variant);
+                return Err(reason);
+            }
+        }
+        Ok(())
+    }
+
+    fn attach_one(&mut self, attachment: &Attachment) -> Result<(), String> {
+        let Attachment { program, point } = *attachment;
+        let Self { ebpf, btf, .. } = self;
+        let program =
+            ebpf.program_mut(program).ok_or_else(|| format!("the object has no program {program}"))?;
+        match point {
+            Point::BtfTracepoint { name, .. } => attach_btf_tracepoint(program, name, btf),
+            Point::Fexit { function, .. } => attach_fexit(program, function, btf),
+            Point::Kprobe(function) | Point::Kretprobe(function) => attach_kprobe(program, function),
+            Point::SyscallExits(calls) => {
+                let _tracefs =
+                    Tracefs::available().map_err(|error| format!("cannot mount tracefs: {error}"))?;
+                attach_syscall_exits(program, calls)
+            }
+        }
+        .map_err(|error| in_words(&error))
+    }
+
+    fn detach(&mut self, variant: &Variant) {
+        for attachment in variant.attachments {
+            if let Some(program) = self.ebpf.program_mut(attachment.program) {
+                unload(program);
+            }
+        }
+    }
+}
+
+fn attach_btf_tracepoint(program: &mut Program, name: &str, btf: &Btf) -> Result<(), ProgramError> {
+    let program: &mut BtfTracePoint = program.try_into()?;
+    program.load(name, btf)?;
+    program.attach().map(|_| ())
+}
+
+fn attach_fexit(program: &mut Program, function: &str, btf: &Btf) -> Result<(), ProgramError> {
+    let program: &mut FExit = program.try_into()?;
+    program.load(function, btf)?;
+    program.attach().map(|_| ())
+}
+
+fn attach_kprobe(program: &mut Program, function: &str) -> Result<(), ProgramError> {
+    let program: &mut KProbe = program.try_into()?;
+    program.load()?;
+    program.attach(function, 0).map(|_| ())
+}
+
+/// One program at the exits of several calls.
+fn attach_syscall_exits(program: &mut Program, calls: &[&str]) -> Result<(), ProgramError> {
+    let program: &mut TracePoint = program.try_into()?;
+    program.load()?;
+    for call in calls {
+        program.attach("syscalls", &format!("sys_exit_{call}"))?;
+    }
+    Ok(())
+}
+
+/// Unloads a program with its links. That it was not loaded is no failure.
+fn unload(program: &mut Program) {
+    match program {
+        Program::BtfTracePoint(program) => program.unload(),
+        Program::FExit(program) => program.unload(),
+        Program::KProbe(program) => program.unload(),
+        Program::TracePoint(program) => program.unload(),
+        _ => Ok(()),
+    }
+    .unwrap_or_default();
+}
+
+/// The cause of a refusal on one line. A verifier's log is cut to its end, which says what is wrong.
+fn in_words(error: &ProgramError) -> String {
+    const LAST_LINES: usize = 3;
+    if let ProgramError::LoadError { io_error, verifier_log } = error {
+        let log = verifier_log.to_string();
+        let lines = log.lines().rev().filter(|line| !line.is_empty() && !line.starts_with("processed "));
+        let mut last: Vec<&str> = lines.take(LAST_LINES).collect();
+        last.reverse();
+        let separator = if last.is_empty() { "" } else { ": " };
+        return format!("the kernel refuses the program: {io_error}{separator}{}", last.join(" / "));
+    }
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
+/// What this kernel's BTF says, and the settings that travel with it.
+fn facts(settings: &Settings) -> Result<Facts, Error> {
+    let blob = fs::read(VMLINUX).map_err(|source| Error::NoBtf { path: VMLINUX.into(), source })?;
+    let points = HOOKS.iter().flat_map(|hook| hook.variants).flat_map(|variant| variant.attachments);
+    let tracepoints: Vec<_> = points
+        .filter_map(|attachment| match attachment.point {
+            Point::BtfTracepoint { name, typedef } => Some((name, typedef)),
+            Point::Fexit { .. } | Point::Kprobe(_) | Point::Kretprobe(_) | Point::SyscallExits(_) => None,
+        })
+        .collect();
+    let mut facts =
+        offsets::resolve(&blob, &tracepoints, &["tcp_sendmsg", "tcp_recvmsg"]).map_err(Error::BadBtf)?;
+    let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
+    facts.kernel.follow_exec = u32::from(settings.follow_exec);
+    facts.kernel.high_water_bytes = ring_bytes(settings) / 4;
+    facts.kernel.tick_ns = u32::try_from(1_000_000_000 / ticks_per_second).unwrap_or(facts.kernel.tick_ns);
+    Ok(facts)
+}
+
+/// Bytes of the ring: a power of two, as the kernel demands.
+fn ring_bytes(settings: &Settings) -> u32 {
+    let cpus =
+        std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX));
+    let default = || limits::RING_BYTES.saturating_mul(cpus.div_ceil(4).min(64));
+    let bytes = settings.ring_bytes.unwrap_or_else(default);
+    bytes.clamp(64 * 1024, 1 << 30).next_power_of_two()
+}

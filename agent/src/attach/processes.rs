@@ -1,0 +1,108 @@
+//! Whom to observe: the rows of `PROCESSES`.
+//!
+//! A pid may end, and be given to another process, between the decision and the write. So each write is checked against
+//! `/proc` afterwards: if the process is alive then, its exit comes later and deletes the row; if not, the row is taken back.
+use crate::attach::kernel::{Error, Kernel};
+use aya::maps::{HashMap, MapData, MapError};
+use wirespan_common::policy::{Process, process};
+use wirespan_core::event::ProcessId;
+
+const MAP: &str = "PROCESSES";
+
+/// Where a Go program keeps its goroutine's identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Go {
+    /// Offset of the pointer to `g` from the thread's fs base.
+    pub tls_offset: i32,
+    /// Offset of `goid` in `g`.
+    pub goid_offset: u32,
+    /// Offset of `parentGoid` in `g`, if it has one.
+    pub parent_goid_offset: Option<u32>,
+}
+
+impl Kernel {
+    /// Observes a process from now on. False if it has ended, or its pid is another's by now.
+    ///
+    /// # Errors
+    /// When the map is full or cannot be written.
+    pub fn observe(&mut self, id: ProcessId, go: Option<Go>) -> Result<bool, Error> {
+        let mut row = Process { start_ticks: id.start_ticks, ..Process::default() };
+        if let Some(go) = go {
+            row.flags = process::GO;
+            row.tls_offset = go.tls_offset;
+            row.goid_offset = go.goid_offset;
+            row.parent_goid_offset = go.parent_goid_offset.unwrap_or(0);
+        }
+        self.decide(id, row)
+    }
+
+    /// Decides against a process that was followed provisionally. False if it has ended.
+    ///
+    /// # Errors
+    /// When the map is full or cannot be written.
+    pub fn ignore(&mut self, id: ProcessId) -> Result<bool, Error> {
+        self.decide(
+            id,
+            Process { flags: process::IGNORED, start_ticks: id.start_ticks, ..Process::default() },
+        )
+    }
+
+    /// Stops observing a process, as if nobody had asked for it.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn forget(&mut self, id: ProcessId) -> Result<(), Error> {
+        let mut processes = self.processes()?;
+        take_back(&mut processes, id).map_err(failed)
+    }
+
+    /// Processes that have a row, for `explain`.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn followed(&mut self) -> Result<Vec<ProcessId>, Error> {
+        let processes = self.processes()?;
+        let rows =
+            processes.iter().map(|row| row.map(|(pid, row)| ProcessId { pid, start_ticks: row.start_ticks }));
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    fn decide(&mut self, id: ProcessId, row: Process) -> Result<bool, Error> {
+        let mut processes = self.processes()?;
+        processes.insert(id.pid, row, 0).map_err(failed)?;
+        if start_ticks(id.pid) == Some(id.start_ticks) {
+            return Ok(true);
+        }
+        take_back(&mut processes, id).map_err(failed)?;
+        Ok(false)
+    }
+
+    fn processes(&mut self) -> Result<HashMap<&mut MapData, u32, Process>, Error> {
+        let map = self.ebpf.map_mut(MAP).ok_or(Error::NoMap(MAP))?;
+        HashMap::try_from(map).map_err(failed)
+    }
+}
+
+/// Removes a row if it is still this process's.
+fn take_back(processes: &mut HashMap<&mut MapData, u32, Process>, id: ProcessId) -> Result<(), MapError> {
+    match processes.get(&id.pid, 0) {
+        Ok(row) if row.start_ticks == id.start_ticks => match processes.remove(&id.pid) {
+            Err(MapError::KeyNotFound) => Ok(()),
+            result => result,
+        },
+        Ok(_) | Err(MapError::KeyNotFound) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Field 22 of `/proc/PID/stat`, while the process lives: one whose last thread is exiting has had its exit seen.
+fn start_ticks(pid: u32) -> Option<u32> {
+    const PF_EXITING: u32 = 0x4;
+    let stat = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?.stat().ok()?;
+    let first_thread_ends = matches!(stat.state, 'Z' | 'X') || stat.flags & PF_EXITING != 0;
+    if first_thread_ends && stat.num_threads <= 1 { None } else { u32::try_from(stat.starttime).ok() }
+}
+
+fn failed(source: MapError) -> Error {
+    Error::Map { map: MAP, source: Box::new(source) }
+}

@@ -1,0 +1,238 @@
+//! One record of the ring as a safe value.
+//!
+//! Shape: bytes in; [`Record`] out, borrowing the data. Here kernel words become the core's: tgid becomes pid, mapped IPv4
+//! becomes IPv4, TCP states become [`Ending`]. Source: `wirespan-common/src/event.rs`. Every truncation is an [`Error`].
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use thiserror::Error;
+use wirespan_common::event::{
+    self as wire, BytesRecord, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord, ProgressRecord,
+    StateRecord, direction, flags, kind, source, tcp_state,
+};
+use wirespan_core::event::{
+    Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source, Uncopied,
+};
+use zerocopy::{FromBytes, Immutable, KnownLayout};
+
+/// Why a record cannot be read: it was damaged, or written by another version.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Error {
+    /// Shorter than its kind, or than its own length says.
+    #[error("record cut short")]
+    Truncated,
+    /// A number that has no meaning.
+    #[error("unknown {0}")]
+    Unknown(&'static str),
+}
+
+/// A record.
+#[derive(Clone, Copy, Debug)]
+pub enum Record<'a> {
+    /// For the core.
+    Event {
+        /// What happened.
+        event: Event<'a>,
+        /// The process was followed from fork or exec and has not been decided upon.
+        provisional: bool,
+    },
+    /// A process executed a program.
+    Exec(Exec<'a>),
+    /// A process was forked from an observed one.
+    Fork {
+        /// The child.
+        child: ProcessId,
+        /// Its parent.
+        parent: ProcessId,
+        /// When.
+        at: Nanos,
+    },
+    /// A process began to listen.
+    Listen {
+        /// Which.
+        process: ProcessId,
+        /// Where.
+        local: SocketAddr,
+        /// When.
+        at: Nanos,
+    },
+    /// A state that ends nothing by itself: the record exists for the sake of its number.
+    Nothing,
+}
+
+/// A process executed a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exec<'a> {
+    /// Which. Its identity stays: pid and start time survive an exec.
+    pub process: ProcessId,
+    /// When.
+    pub at: Nanos,
+    /// The file as the caller named it, cut at 255 bytes.
+    pub filename: &'a [u8],
+    /// Start of the argument block: NUL after each argument, the last one possibly cut.
+    pub args: &'a [u8],
+}
+
+/// Reads one record.
+///
+/// # Errors
+/// When the bytes are not a whole record of a known kind.
+pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
+    let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| Error::Truncated)?;
+    let len = usize::try_from(header.len).map_err(|_| Error::Truncated)?;
+    let bytes = bytes.get(..len).ok_or(Error::Truncated)?;
+    match header.kind {
+        kind::BYTES => segment(bytes),
+        kind::PROGRESS => progress(fixed(bytes)?),
+        kind::STATE => Ok(state(fixed(bytes)?)),
+        kind::EXEC => exec(fixed(bytes)?),
+        kind::FORK => Ok(fork(fixed(bytes)?)),
+        kind::EXIT => Ok(exit(fixed(bytes)?)),
+        kind::LISTEN => Ok(listen(fixed(bytes)?)),
+        _ => Err(Error::Unknown("kind")),
+    }
+}
+
+fn fixed<T: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> Result<&T, Error> {
+    T::ref_from_prefix(bytes).map(|(record, _)| record).map_err(|_| Error::Truncated)
+}
+
+fn segment(bytes: &[u8]) -> Result<Record<'_>, Error> {
+    let (record, data) = BytesRecord::ref_from_prefix(bytes).map_err(|_| Error::Truncated)?;
+    let header = &record.header;
+    let captured = usize::try_from(record.captured).map_err(|_| Error::Truncated)?;
+    let data = data.get(..captured).ok_or(Error::Truncated)?;
+    if record.captured > record.moved {
+        return Err(Error::Unknown("length"));
+    }
+    let has = |flag| header.flags & flag != 0;
+    let uncopied = if record.captured == record.moved {
+        Uncopied::Nothing
+    } else if has(flags::NO_BUFFER) {
+        Uncopied::NoBuffer
+    } else if has(flags::UNREADABLE) {
+        Uncopied::Unreadable
+    } else {
+        Uncopied::Policy
+    };
+    let opposite = Reached { at: Nanos(record.opposite_at_ns), seq: record.opposite_seq };
+    let event = Event::Bytes(Segment {
+        conn: ConnId(record.conn),
+        at: Nanos(header.at_ns),
+        actor: Actor {
+            process: process(header),
+            tid: header.tid,
+            goroutine: record.goroutine.try_into().ok(),
+            parent_goroutine: record.parent_goroutine.try_into().ok(),
+        },
+        direction: direction_of(record.direction)?,
+        source: match record.source {
+            source::SOCKET => Source::Socket,
+            source::TLS => Source::Tls,
+            _ => return Err(Error::Unknown("source")),
+        },
+        seq: record.seq,
+        moved: record.moved,
+        data,
+        uncopied,
+        endpoints: endpoints(&record.endpoints),
+        opposite: (has(flags::TURN_BEGINS) && opposite.at != Nanos(0)).then_some(opposite),
+    });
+    Ok(Record::Event { event, provisional: has(flags::PROVISIONAL) })
+}
+
+fn progress(record: &ProgressRecord) -> Result<Record<'_>, Error> {
+    Ok(core(Event::Progress {
+        conn: ConnId(record.conn),
+        direction: direction_of(record.direction)?,
+        reached: Reached { at: Nanos(record.header.at_ns), seq: record.seq },
+        by_tail: record.by_tail != 0,
+    }))
+}
+
+fn state(record: &StateRecord) -> Record<'_> {
+    let Some(ending) = ending(record.old_state, record.new_state) else { return Record::Nothing };
+    let [egress_at, ingress_at] = record.last_at_ns;
+    let [egress_seq, ingress_seq] = record.last_seq;
+    let reached = |at: u64, seq| (at != 0).then_some(Reached { at: Nanos(at), seq });
+    core(Event::Ending {
+        conn: ConnId(record.conn),
+        at: Nanos(record.header.at_ns),
+        ending,
+        egress: reached(egress_at, egress_seq),
+        ingress: reached(ingress_at, ingress_seq),
+    })
+}
+
+/// What a change of state means for the conversation. RFC 9293 §3.3.2.
+fn ending(old: u16, new: u16) -> Option<Ending> {
+    match (old, new) {
+        (_, tcp_state::FIN_WAIT1 | tcp_state::LAST_ACK) => Some(Ending::LocalFin),
+        (_, tcp_state::CLOSE_WAIT | tcp_state::CLOSING) => Some(Ending::RemoteFin),
+        (
+            tcp_state::LAST_ACK | tcp_state::FIN_WAIT2 | tcp_state::TIME_WAIT | tcp_state::CLOSING,
+            tcp_state::CLOSE,
+        ) => Some(Ending::Closed),
+        (_, tcp_state::CLOSE) => Some(Ending::Reset),
+        _ => None,
+    }
+}
+
+fn exec(record: &ExecRecord) -> Result<Record<'_>, Error> {
+    let args = usize::try_from(record.args_len)
+        .ok()
+        .and_then(|len| record.args.get(..len))
+        .ok_or(Error::Truncated)?;
+    Ok(Record::Exec(Exec {
+        process: process(&record.header),
+        at: Nanos(record.header.at_ns),
+        filename: record.filename.split(|&byte| byte == 0).next().unwrap_or_default(),
+        args,
+    }))
+}
+
+fn fork(record: &ForkRecord) -> Record<'_> {
+    Record::Fork {
+        child: process(&record.header),
+        parent: ProcessId { pid: record.parent_tgid, start_ticks: record.parent_start_ticks },
+        at: Nanos(record.header.at_ns),
+    }
+}
+
+fn exit(record: &ExitRecord) -> Record<'_> {
+    core(Event::Exit { process: process(&record.header), at: Nanos(record.header.at_ns) })
+}
+
+fn listen(record: &ListenRecord) -> Record<'_> {
+    Record::Listen {
+        process: process(&record.header),
+        local: address(record.local, record.local_port),
+        at: Nanos(record.header.at_ns),
+    }
+}
+
+fn core(event: Event<'_>) -> Record<'_> {
+    Record::Event { event, provisional: false }
+}
+
+fn process(header: &Header) -> ProcessId {
+    ProcessId { pid: header.tgid, start_ticks: header.start_ticks }
+}
+
+fn direction_of(number: u8) -> Result<Direction, Error> {
+    match number {
+        direction::EGRESS => Ok(Direction::Egress),
+        direction::INGRESS => Ok(Direction::Ingress),
+        _ => Err(Error::Unknown("direction")),
+    }
+}
+
+fn endpoints(ends: &wire::Endpoints) -> Endpoints {
+    Endpoints { local: address(ends.local, ends.local_port), remote: address(ends.remote, ends.remote_port) }
+}
+
+fn address(bytes: [u8; 16], port: u16) -> SocketAddr {
+    let v6 = Ipv6Addr::from(bytes);
+    SocketAddr::new(v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4), port)
+}
+
+#[cfg(test)]
+mod tests;
