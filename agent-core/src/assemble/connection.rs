@@ -118,7 +118,7 @@ impl Connection {
             self.is_whole = segment.opposite.is_none();
         }
         if let Some(reached) = segment.opposite {
-            if !self.is_held_up_to(direction.opposite(), reached.seq) {
+            if self.held.is_empty() || !self.is_awaiting_request(direction.opposite(), reached.seq) {
                 self.reach(direction.opposite(), reached, ctx);
             }
             self.begin_turn(direction, reached, ctx);

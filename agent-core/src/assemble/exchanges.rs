@@ -100,6 +100,11 @@ impl Connection {
         if !self.pairing.open.is_empty() {
             self.pairing.is_pipelined = true;
             self.pairing.break_cycle();
+            if !self.pairing.is_proven {
+                // What was seen first may have answered the first of these.
+                self.lose_all(first.at, ctx);
+                self.pairing.doubt();
+            }
         } else if !(first.begins_turn && is_between) {
             self.pairing.break_cycle();
         }

@@ -7,10 +7,7 @@ use super::{
     context::Context,
     stream::{State, distance},
 };
-use crate::{
-    event::{Actor, Direction, Nanos, Reached, Segment, Source, Uncopied},
-    protocols::{PROTOCOLS, Part, Sniff},
-};
+use crate::event::{Actor, Direction, Nanos, Reached, Segment, Source, Uncopied};
 
 /// CPUs swap records within microseconds; a thread may be preempted between the move and its record for a few slices.
 pub(super) const HOLD_NS: u64 = 50_000_000;
@@ -127,12 +124,17 @@ impl Connection {
         self.held.iter().any(|other| other.direction == held.direction && distance(other.seq, held.seq) > 0)
     }
 
-    /// Do held segments of this direction go as far as `seq`?
-    pub(super) fn is_held_up_to(&self, direction: Direction, seq: u32) -> bool {
-        self.held
-            .iter()
-            .filter(|held| held.direction == direction)
-            .any(|held| distance(seq, held.seq.wrapping_add(held.moved)) >= 0)
+    /// Are the bytes of this direction up to `seq` held, and only because their request has not come?
+    pub(super) fn is_awaiting_request(&self, direction: Direction, seq: u32) -> bool {
+        let first = (0..self.held.len()).filter(|&index| !self.is_preceded(index)).find_map(|index| {
+            let held = self.held.get(index)?;
+            (held.direction == direction).then(|| self.segment_of(held, &held.data))
+        });
+        first.is_some_and(|first| {
+            distance(seq, first.seq.wrapping_add(first.moved)) >= 0
+                && self.streams.of(direction).ahead(first.seq) <= 0
+                && self.is_answer_before_request(&first)
+        })
     }
 
     /// Is nothing missing that must come before this segment?
@@ -142,13 +144,21 @@ impl Connection {
         if segment.opposite.is_none() && !self.is_accounted(direction, segment.seq) {
             return false;
         }
-        if let Some(reached) = segment.opposite {
-            let other = direction.opposite();
-            if !self.is_accounted(other, reached.seq) && !self.is_held_up_to(other, reached.seq) {
-                return false;
-            }
+        if let Some(reached) = segment.opposite
+            && !self.is_other_ready(direction.opposite(), reached.seq)
+        {
+            return false;
         }
         !self.is_answer_before_request(segment)
+    }
+
+    /// Is the other direction as far as it was when a turn began?
+    fn is_other_ready(&self, other: Direction, seq: u32) -> bool {
+        let is_before = |held: &Held| held.direction == other && distance(held.seq, seq) > 0;
+        if self.held.iter().any(is_before) {
+            return self.is_awaiting_request(other, seq);
+        }
+        self.is_accounted(other, seq)
     }
 
     /// Is every byte of a direction before `seq` known, or known to be body?
@@ -171,10 +181,6 @@ impl Connection {
             return false;
         }
         match &self.phase {
-            Phase::Unknown => {
-                !self.is_started()
-                    && PROTOCOLS.iter().any(|it| it.sniff(segment.data) == Sniff::Yes(Part::Response))
-            }
             Phase::Speaking(speech) => {
                 segment.direction != speech.requests
                     && self.pairing.open.is_empty()
@@ -182,7 +188,7 @@ impl Connection {
                     && self.streams.of(segment.direction).is_idle()
                     && self.streams.of(speech.requests).buffer.is_empty()
             }
-            Phase::Stopped => false,
+            Phase::Unknown | Phase::Stopped => false,
         }
     }
 }

@@ -63,11 +63,13 @@ pub(super) struct Pairing {
     pub(super) trust: Trust,
     /// A request was once seen before the answer to the one before was whole.
     pub(super) is_pipelined: bool,
+    /// The connection was seen from its start, or an exchange in lockstep was seen since.
+    pub(super) is_proven: bool,
 }
 
 impl Pairing {
     pub(super) fn new() -> Pairing {
-        Pairing { open: VecDeque::new(), trust: Trust::Sure, is_pipelined: false }
+        Pairing { open: VecDeque::new(), trust: Trust::Sure, is_pipelined: false, is_proven: true }
     }
 
     pub(super) fn is_sure(&self) -> bool {
@@ -96,6 +98,7 @@ impl Pairing {
 
     /// A response ended as its own bytes say.
     pub(super) fn end_cycle(&mut self) {
+        self.is_proven |= self.open.len() == 1;
         if let Trust::Doubt { cycle, .. } = &mut self.trust {
             *cycle = if *cycle == Cycle::Asked { Cycle::Answered } else { Cycle::Broken };
         }

@@ -240,11 +240,9 @@ impl Connection {
         if !may_start || !piece.begins_turn {
             return;
         }
-        let is_whole = stream.state != State::Searching;
-        match speech.protocol.sniff(piece.data) {
-            Sniff::Yes(Part::Request) => {}
-            Sniff::Short if !is_whole => {}
-            Sniff::Yes(Part::Response) | Sniff::Short | Sniff::No => return,
+        // Part of a start line is enough: some servers read the first byte of a request by itself.
+        if matches!(speech.protocol.sniff(piece.data), Sniff::Yes(Part::Response) | Sniff::No) {
+            return;
         }
         self.reset(direction, ctx);
     }

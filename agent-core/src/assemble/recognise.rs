@@ -97,6 +97,7 @@ impl Connection {
             self.pairing.doubt();
         }
         let other = self.streams.of_mut(direction.opposite());
+        self.pairing.is_proven = other.next.is_none() && part == Part::Request;
         if other.next.is_some() {
             ctx.release(&mut other.buffer);
             other.state = State::Searching;

@@ -1,12 +1,13 @@
-//! Conversations as text, and the kernel side that would have seen them.
+//! Conversations as text, and what comes of them as text.
 //!
 //! A line each: `> text` is written by the client and `< text` by the server, each followed by CR LF; `\` at the end of the line
 //! suppresses that. Escapes: `\r`, `\n`, `\t`, `\\`, `\xNN`, `\*N` (the byte before it, N times in all).
 //! Lines of one side in a row are one call; `|` begins another. `~ 12ms` passes time (also `us`, `s`).
-//! `! lost N bytes` loses the next N bytes of the side that wrote last; `! uncopied N bytes` moves them without copying.
+//! `! lost N bytes` loses the next N bytes of the side that wrote last, or of `>` or `<` if that follows; `! uncopied N bytes`
+//! moves them without copying. `+ N bytes in calls of M over 5ms` is body, of the side that wrote last.
 //! `= client fin`, `= server fin`, `= closed`, `= reset`, `= exit`, `= tick` are events of the connection; `# …` is a comment.
 use crate::{
-    assemble::{Assembler, Command, Output, Settings},
+    assemble::{Command, Mark, Settings},
     event::{
         Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source,
         Uncopied,
@@ -24,7 +25,7 @@ pub(super) enum Side {
 
 impl Side {
     /// Which way this side's bytes move, seen by `observer`.
-    fn direction(self, observer: Side) -> Direction {
+    pub(super) fn direction(self, observer: Side) -> Direction {
         if self == observer { Direction::Egress } else { Direction::Ingress }
     }
 
@@ -53,6 +54,13 @@ pub(super) enum Step {
     Uncopied {
         from: Side,
         bytes: u32,
+    },
+    /// So many bytes of body, in calls of so many, over so long.
+    Bulk {
+        from: Side,
+        bytes: u64,
+        call: u32,
+        ns: u64,
     },
     Pause {
         ns: u64,
@@ -98,11 +106,21 @@ impl Conversation {
                 "!" => {
                     let words: Vec<&str> = rest.split(' ').collect();
                     let bytes = words[1].parse().unwrap();
+                    let from = match words.get(3) {
+                        Some(&">") => Side::Client,
+                        Some(&"<") => Side::Server,
+                        _ => last,
+                    };
                     steps.push(match words[0] {
-                        "lost" => Step::Lost { from: last, bytes },
-                        "uncopied" => Step::Uncopied { from: last, bytes },
+                        "lost" => Step::Lost { from, bytes },
+                        "uncopied" => Step::Uncopied { from, bytes },
                         other => panic!("{other}?"),
                     });
+                }
+                "+" => {
+                    let words: Vec<&str> = rest.split(' ').collect();
+                    let (bytes, call) = (words[0].parse().unwrap(), words[5].parse().unwrap());
+                    steps.push(Step::Bulk { from: last, bytes, call, ns: duration(words[7]) });
                 }
                 "=" => steps.push(match rest {
                     "client fin" => Step::Fin { from: Side::Client },
@@ -119,15 +137,6 @@ impl Conversation {
             }
         }
         Conversation { steps }
-    }
-
-    /// The events of this conversation as the kernel side of `observer` writes them.
-    pub(super) fn events(&self, observer: Side) -> Vec<Owned> {
-        let mut kernel = Kernel::new(observer);
-        for step in &self.steps {
-            kernel.step(step);
-        }
-        kernel.events
     }
 
     /// The same conversation with every call split after `at` of its bytes.
@@ -168,6 +177,12 @@ impl Conversation {
 
     pub(super) fn bytes(&self) -> usize {
         let len = |step: &Step| if let Step::Bytes { data, .. } = step { data.len() } else { 0 };
+        self.steps.iter().map(len).sum()
+    }
+
+    /// Bytes of body that only have a length.
+    pub(super) fn bulk(&self) -> u64 {
+        let len = |step: &Step| if let Step::Bulk { bytes, .. } = step { *bytes } else { 0 };
         self.steps.iter().map(len).sum()
     }
 
@@ -273,120 +288,9 @@ impl Owned {
     }
 }
 
-/// The kernel side of one connection: turns, and what is copied of them.
-pub(super) struct Kernel {
-    observer: Side,
-    pub(super) now: u64,
-    turn: Option<Side>,
-    opener: Option<Side>,
-    /// By side: sequence number after the last byte, its time, bytes copied in this turn.
-    seq: [u32; 2],
-    last_at: [u64; 2],
-    copied: [u32; 2],
-    pub(super) events: Vec<Owned>,
-}
-
-impl Kernel {
-    pub(super) fn new(observer: Side) -> Kernel {
-        Kernel {
-            observer,
-            now: 10_000_000_000,
-            turn: None,
-            opener: None,
-            // The client's numbers wrap early in every conversation.
-            seq: [u32::MAX - 20, 5_000],
-            last_at: [0; 2],
-            copied: [0; 2],
-            events: Vec::new(),
-        }
-    }
-
-    pub(super) fn step(&mut self, step: &Step) {
-        match step {
-            Step::Bytes { from, data } => {
-                let moved = u32::try_from(data.len()).unwrap();
-                self.moved(*from, moved, Some(data), true);
-            }
-            Step::Uncopied { from, bytes } => self.moved(*from, *bytes, None, true),
-            Step::Lost { from, bytes } => self.moved(*from, *bytes, None, false),
-            Step::Pause { ns } => self.now += ns,
-            Step::Fin { from } if *from == self.observer => self.ending(Ending::LocalFin),
-            Step::Fin { .. } => self.ending(Ending::RemoteFin),
-            Step::Over { ending } => self.ending(*ending),
-            Step::Exit => self.other(Event::Exit { process: PROCESS, at: Nanos(self.now) }),
-            Step::Tick => self.other(Event::Tick { at: Nanos(self.now) }),
-        }
-    }
-
-    fn other(&mut self, event: Event<'static>) {
-        self.events.push(Owned::Other(event));
-    }
-
-    fn reached(&self, side: Side) -> Option<Reached> {
-        let at = self.last_at[side as usize];
-        (at != 0).then_some(Reached { at: Nanos(at), seq: self.seq[side as usize] })
-    }
-
-    fn ending(&mut self, ending: Ending) {
-        let event = Event::Ending {
-            conn: CONN,
-            at: Nanos(self.now),
-            ending,
-            egress: self.reached(self.observer),
-            ingress: self.reached(self.observer.other()),
-        };
-        self.other(event);
-    }
-
-    /// One call. Without `data` nothing is copied; a call that is not `recorded` leaves no record.
-    fn moved(&mut self, from: Side, moved: u32, data: Option<&[u8]>, recorded: bool) {
-        if moved == 0 {
-            return;
-        }
-        let opener = *self.opener.get_or_insert(from);
-        let flipped = self.turn != Some(from);
-        self.turn = Some(from);
-        if flipped {
-            self.copied[from as usize] = 0;
-        }
-        let budget: u32 = if opener == from { 65_536 } else { 4_096 };
-        let left = budget - self.copied[from as usize];
-        let copied = moved.min(left).min(data.map_or(0, |data| u32::try_from(data.len()).unwrap()));
-        let opposite = if flipped { self.reached(from.other()) } else { None };
-        let seq = self.seq[from as usize];
-        self.seq[from as usize] = seq.wrapping_add(moved);
-        self.last_at[from as usize] = self.now;
-        self.copied[from as usize] += copied;
-        let is_silent = copied == 0 && data.is_some();
-        if !recorded || is_silent {
-            return;
-        }
-        self.events.push(Owned::Bytes {
-            at: self.now,
-            tid: 70 + from as u32,
-            direction: from.direction(self.observer),
-            seq,
-            moved,
-            data: data.unwrap_or_default()[..copied as usize].to_vec(),
-            uncopied: if copied == moved { Uncopied::Nothing } else { Uncopied::Policy },
-            opposite,
-        });
-    }
-}
-
 /// Settings of every test.
 pub(super) fn settings() -> Settings {
     Settings { keep_fields: vec!["traceparent".into(), "x-id".into()], ..Settings::default() }
-}
-
-/// Everything that comes of events.
-pub(super) fn output(events: &[Owned]) -> (Output, Assembler) {
-    let mut assembler = Assembler::new(settings());
-    let mut out = Output::default();
-    for event in events {
-        event.with(|event| assembler.push(event, &mut out));
-    }
-    (out, assembler)
 }
 
 /// One exchange, as far as it came.
@@ -421,17 +325,28 @@ pub(super) fn stories(facts: &[Fact]) -> Vec<Story> {
     stories.into_iter().map(|(_, story)| story).collect()
 }
 
-/// The exchanges of a conversation, one line each, and the commands to the kernel side.
-pub(super) fn exchanges(events: &[Owned]) -> String {
-    let (out, _) = output(events);
+/// Exchanges as text, one line each.
+pub(super) fn exchanges(facts: &[Fact]) -> String {
     let mut text = String::new();
-    for story in stories(&out.facts) {
+    for story in stories(facts) {
         line(&mut text, &story);
     }
-    for command in out.commands {
+    text
+}
+
+/// Commands as text, one line each.
+pub(super) fn commands(commands: &[Command]) -> String {
+    let mut text = String::new();
+    for command in commands {
         match command {
             Command::Stop { .. } => text.push_str("stop\n"),
-            Command::Mark { direction, mark, .. } => writeln!(text, "mark {direction:?} {mark:?}").unwrap(),
+            Command::Mark { direction, mark: Mark::Seq(seq), .. } => {
+                writeln!(text, "mark {direction:?} at {seq}").unwrap();
+            }
+            Command::Mark { direction, mark: Mark::Tail { bytes, len }, .. } => {
+                let tail = bytes[..usize::from(*len)].escape_ascii();
+                writeln!(text, "mark {direction:?} at \"{tail}\"").unwrap();
+            }
             Command::Unmark { direction, .. } => writeln!(text, "unmark {direction:?}").unwrap(),
         }
     }

@@ -36,6 +36,7 @@ pub(super) fn is_begun(line: &[u8]) -> bool {
     if line.len() > START_LINE_BYTES {
         return false;
     }
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
     // `HTTP/` is no method: `/` is not a token character.
     const VERSION: &[u8] = b"HTTP/1.";
     if line.starts_with(VERSION) || VERSION.starts_with(line) {
@@ -45,7 +46,7 @@ pub(super) fn is_begun(line: &[u8]) -> bool {
         Some(space) => line.split_at_checked(space).unwrap_or((line, &[])),
         None => (line, [].as_slice()),
     };
-    is_method(method) && rest.iter().all(|&byte| is_text(byte) || byte == b'\r')
+    is_method(method) && rest.iter().all(|&byte| is_text(byte))
 }
 
 /// Empty lines before a request line are passed over (RFC 9112 §2.2).
