@@ -14,6 +14,9 @@ pub(crate) use {foreign::Foreign, keep::KeepList};
 macro_rules! protocols {
     ($($module:ident::$name:ident),+ $(,)?) => {
         $(mod $module;)+
+        /// The module of each row: the name of its folder of conversations.
+        #[cfg(test)]
+        static MODULES: &[&str] = &[$(stringify!($module)),+];
         /// Every protocol, strictest sniffer first.
         pub(crate) static PROTOCOLS: &[&dyn Protocol] = &[$(&$module::$name),+];
     };

@@ -115,7 +115,7 @@ impl Connection {
         let direction = segment.direction;
         let is_first = !self.is_started();
         if is_first {
-            self.is_whole = segment.opposite.is_none();
+            self.is_whole = segment.begins_turn && segment.opposite.is_none();
         }
         if let Some(reached) = segment.opposite {
             if self.held.is_empty() || !self.is_awaiting_request(direction.opposite(), reached.seq) {
@@ -123,12 +123,19 @@ impl Connection {
             }
             self.begin_turn(direction, reached, ctx);
         }
+        // With bytes missing on the other side, the first that is seen of a side need not be its first.
+        let is_unseen = !is_first && self.streams.of(direction).next.is_none() && !self.pairing.is_sure();
+        if is_unseen || self.is_inside_unseen_turn(segment) {
+            self.streams.of_mut(direction).state = State::Searching;
+            self.is_whole = false;
+            self.lose_boundary(direction, segment.at, ctx);
+        }
         let Some((data, uncopied)) = self.align(segment, ctx) else { return };
         let stream = self.streams.of_mut(direction);
         stream.copied = stream.copied.saturating_add(u32::try_from(data.len()).unwrap_or(u32::MAX));
         stream.last_actor = Some(segment.actor);
         stream.remember_tail(data);
-        let begins_turn = is_first || segment.opposite.is_some();
+        let begins_turn = segment.begins_turn;
         self.feed(Piece { direction, data, at: segment.at, actor: segment.actor, begins_turn }, ctx);
         let stream = self.streams.of_mut(direction);
         if uncopied > 0 {
@@ -163,11 +170,13 @@ impl Connection {
 
     /// A direction is known to have come this far.
     pub(super) fn reach(&mut self, direction: Direction, reached: Reached, ctx: &mut Context<'_>) {
-        let stream = self.streams.of_mut(direction);
-        if stream.next.is_none() {
+        let is_unseen = self.streams.of(direction).next.is_none();
+        if is_unseen {
+            let stream = self.streams.of_mut(direction);
             stream.next = Some(reached.seq);
             stream.state = State::Searching;
             self.is_whole = false;
+            self.lose_boundary(direction, reached.at, ctx);
         }
         let ahead = self.streams.of(direction).ahead(reached.seq);
         if ahead > 0 {

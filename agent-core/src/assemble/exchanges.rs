@@ -78,8 +78,15 @@ impl Connection {
     /// Settles what a new request says about the exchanges before it.
     fn before_request(&mut self, requests: Direction, first: First, ctx: &mut Context<'_>) {
         let responses = requests.opposite();
+        let is_quiet = first.silence_ns >= QUIET_NS;
         if first.begins_turn {
-            self.settle_response(responses, ctx);
+            self.settle_response(responses, is_quiet, ctx);
+        }
+        let is_believed = self.pairing.open.front().is_some_and(|open| open.answering && open.certain);
+        if first.begins_turn && !self.pairing.is_sure() && !is_believed {
+            // What was made of the responses so far rests on a guess that nothing confirmed.
+            self.lose_all(first.at, ctx);
+            self.reset(responses, ctx);
         }
         let state = self.streams.of(responses).state;
         if matches!(state, State::Rest(_)) {
@@ -88,10 +95,12 @@ impl Connection {
             self.pairing.doubt();
         }
         let is_between = matches!(state, State::Searching) || self.streams.of(responses).is_idle();
-        if first.begins_turn && is_between {
+        // What has become doubtful since its first byte came, a request does not settle.
+        let is_lockstep = first.begins_turn && is_between && first.doubts == self.pairing.doubts;
+        if is_lockstep {
             if matches!(self.pairing.trust, Trust::Doubt { .. }) {
                 self.lose_all(first.at, ctx);
-                self.pairing.begin_cycle(first.silence_ns >= QUIET_NS);
+                self.pairing.begin_cycle(is_quiet);
             }
             if self.pairing.open.is_empty() && state == State::Searching {
                 self.reset(responses, ctx);
@@ -105,13 +114,13 @@ impl Connection {
                 self.lose_all(first.at, ctx);
                 self.pairing.doubt();
             }
-        } else if !(first.begins_turn && is_between) {
+        } else if !is_lockstep {
             self.pairing.break_cycle();
         }
     }
 
     /// A request begins a turn: a response whose own bytes do not show its end is over.
-    fn settle_response(&mut self, responses: Direction, ctx: &mut Context<'_>) {
+    fn settle_response(&mut self, responses: Direction, is_quiet: bool, ctx: &mut Context<'_>) {
         let stream = self.streams.of(responses);
         let (last_at, tail_at) = (stream.last_at, stream.tail_at);
         if !matches!(stream.state, State::Rest(_)) {
@@ -119,7 +128,7 @@ impl Connection {
         }
         match tail_at {
             Some(at) => self.end_message(responses, at, false, ctx),
-            None if self.pairing.is_pipelined => {}
+            None if self.pairing.is_pipelined && !is_quiet => {}
             None => self.end_message(responses, last_at, true, ctx),
         }
     }

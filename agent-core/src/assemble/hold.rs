@@ -26,6 +26,7 @@ pub(super) struct Held {
     moved: u32,
     pub(super) data: Vec<u8>,
     uncopied: Uncopied,
+    begins_turn: bool,
     opposite: Option<Reached>,
 }
 
@@ -46,6 +47,7 @@ impl Connection {
             moved: segment.moved,
             data,
             uncopied: segment.uncopied,
+            begins_turn: segment.begins_turn,
             opposite: segment.opposite,
         });
         self.release_ready(segment.at, ctx);
@@ -109,6 +111,7 @@ impl Connection {
             data,
             uncopied: held.uncopied,
             endpoints: self.endpoints,
+            begins_turn: held.begins_turn,
             opposite: held.opposite,
         }
     }
@@ -141,15 +144,23 @@ impl Connection {
     pub(super) fn is_ready(&self, segment: &Segment<'_>) -> bool {
         let direction = segment.direction;
         // What is missing before a turn began will not come: the other side has answered it.
-        if segment.opposite.is_none() && !self.is_accounted(direction, segment.seq) {
+        if !segment.begins_turn
+            && (self.is_inside_unseen_turn(segment) || !self.is_accounted(direction, segment.seq))
+        {
             return false;
         }
         if let Some(reached) = segment.opposite
+            && self.is_started()
             && !self.is_other_ready(direction.opposite(), reached.seq)
         {
             return false;
         }
         !self.is_answer_before_request(segment)
+    }
+
+    /// Does a segment go on with a turn of whose direction nothing was seen?
+    pub(super) fn is_inside_unseen_turn(&self, segment: &Segment<'_>) -> bool {
+        !segment.begins_turn && self.streams.of(segment.direction).next.is_none()
     }
 
     /// Is the other direction as far as it was when a turn began?
@@ -158,7 +169,7 @@ impl Connection {
         if self.held.iter().any(is_before) {
             return self.is_awaiting_request(other, seq);
         }
-        self.is_accounted(other, seq)
+        self.streams.of(other).next.is_some() && self.is_accounted(other, seq)
     }
 
     /// Is every byte of a direction before `seq` known, or known to be body?
@@ -175,9 +186,16 @@ impl Connection {
         }
     }
 
+    /// Was everything before `seq` seen, or passed over?
+    fn is_seen(&self, direction: Direction, seq: u32) -> bool {
+        let stream = self.streams.of(direction);
+        stream.next.is_some() && stream.ahead(seq) <= 0
+    }
+
     /// A response that nobody asked for: its request's record may be on its way, on another CPU.
     fn is_answer_before_request(&self, segment: &Segment<'_>) -> bool {
-        if segment.data.is_empty() {
+        let end = segment.seq.wrapping_add(segment.moved);
+        if segment.data.is_empty() || self.is_seen(segment.direction, end) {
             return false;
         }
         match &self.phase {

@@ -95,7 +95,7 @@ impl Connection {
                 self.streams.of_mut(direction).is_cut = false;
                 self.consider_mark(direction, ctx);
             }
-            (Some(Armed::Tail), true) => self.on_tail(direction, reached, ctx),
+            (_, true) => self.on_tail(direction, reached, ctx),
             _ => {}
         }
     }
@@ -103,12 +103,21 @@ impl Connection {
     /// A call ended with the last bytes of a framed body.
     fn on_tail(&mut self, direction: Direction, reached: Reached, ctx: &mut Context<'_>) {
         let stream = self.streams.of_mut(direction);
-        stream.armed = None;
-        stream.copied = 0;
         let ahead = u64::from(stream.ahead(reached.seq).max(0).unsigned_abs());
+        if ahead > 0 {
+            stream.armed = None;
+            stream.copied = 0;
+        } else if matches!(stream.state, State::Payload { .. }) {
+            // The bytes before the mark ended so, inside a chunk. The mark stays.
+            return;
+        }
         let Phase::Speaking(speech) = &self.phase else { return };
         let tail = speech.parser.tail().len() as u64;
         match stream.state {
+            State::Framing if stream.buffer.is_empty() && ahead == tail => {
+                stream.advance(usize::try_from(tail).unwrap_or_default());
+                self.end_message(direction, reached.at, false, ctx);
+            }
             // Inside a chunk's data: it was none.
             State::Payload { left, .. } if ahead < left.saturating_add(tail) => {
                 stream.is_cut = true;
@@ -124,6 +133,7 @@ impl Connection {
                 self.reach(direction, reached, ctx);
                 let stream = self.streams.of_mut(direction);
                 if stream.state == State::Rest(Rest::AdriftFramed) {
+                    stream.is_cut = false;
                     stream.tail_at = Some(reached.at);
                 }
             }

@@ -16,8 +16,9 @@ use std::collections::VecDeque;
 
 /// Silence in both directions after which nothing is waiting: a second is longer than pipelined responses pause.
 pub(super) const QUIET_NS: u64 = 1_000_000_000;
-/// Exchanges in lockstep after which a connection that never pipelined is believed to be in lockstep.
-const CLEAN_CYCLES: u8 = 2;
+/// Exchanges in lockstep after which a connection that never pipelined is believed to be in lockstep. A client that keeps two
+/// requests on the way looks the same once the start is lost, until it pauses; few keep that up, and none that is common.
+const CLEAN_CYCLES: u8 = 8;
 
 /// A request that waits for its answer, or is being answered.
 pub(super) struct Open {
@@ -65,11 +66,13 @@ pub(super) struct Pairing {
     pub(super) is_pipelined: bool,
     /// The connection was seen from its start, or an exchange in lockstep was seen since.
     pub(super) is_proven: bool,
+    /// Times that doubt arose.
+    pub(super) doubts: u32,
 }
 
 impl Pairing {
     pub(super) fn new() -> Pairing {
-        Pairing { open: VecDeque::new(), trust: Trust::Sure, is_pipelined: false, is_proven: true }
+        Pairing { open: VecDeque::new(), trust: Trust::Sure, is_pipelined: false, is_proven: true, doubts: 0 }
     }
 
     pub(super) fn is_sure(&self) -> bool {
@@ -79,6 +82,7 @@ impl Pairing {
     /// From now on it is not known how many requests wait.
     pub(super) fn doubt(&mut self) {
         self.trust = Trust::Doubt { clean: 0, cycle: Cycle::Broken };
+        self.doubts = self.doubts.wrapping_add(1);
     }
 
     /// A request begins a turn while in doubt, and nothing known waits.

@@ -104,7 +104,7 @@ impl Connection {
         let stream = self.streams.of_mut(direction);
         let kept = stream.buffer.len();
         if kept == 0 && stream.state == State::Head {
-            stream.begin(piece.at, begins_turn, last_at);
+            stream.begin(piece.at, begins_turn, last_at, self.pairing.doubts);
         }
         if kept > 0 && !self.extend(direction, rest, ctx) {
             return self.cut(piece, rest, ctx);
@@ -233,11 +233,17 @@ impl Connection {
             (Part::Response, State::Rest(_)) => return self.contradict_tail(piece, ctx),
             (Part::Response, _) => return,
             (Part::Request, State::Searching) => true,
-            (Part::Request, State::Rest(_)) => !self.is_reading(),
+            (Part::Request, State::Rest(_)) => !(self.is_reading() && self.pairing.is_sure()),
             // A client that was refused before its body (RFC 9110 §10.1.1) may go on with another request.
             (Part::Request, State::Payload { .. }) => stream.body_bytes == 0 && !self.is_reading(),
         };
-        if !may_start || !piece.begins_turn {
+        if !may_start {
+            return;
+        }
+        if !piece.begins_turn {
+            // A request in the middle of a turn of which something is missing: there was another before it.
+            let is_request = speech.protocol.sniff(piece.data) == Sniff::Yes(Part::Request);
+            self.pairing.is_pipelined |= is_request && stream.state == State::Searching;
             return;
         }
         // Part of a start line is enough: some servers read the first byte of a request by itself.

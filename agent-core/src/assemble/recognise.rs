@@ -12,7 +12,7 @@ use crate::{
     protocols::{Foreign, PROTOCOLS, Part, Protocol, Sniff},
 };
 
-/// Pieces that no sniffer knows, in both directions together, before a connection is stopped. One may have been joined in the
+/// Turns that no sniffer knows, in both directions together, before a connection is stopped. One may have been joined in the
 /// middle of a body; after that a turn begins with a message.
 const UNMATCHED: u8 = 8;
 /// Weight of a protocol that was taken back.
@@ -24,11 +24,12 @@ impl Connection {
         self.opener.get_or_insert(piece.direction);
         let stream = self.streams.of_mut(piece.direction);
         let joined;
-        let bytes = if stream.buffer.is_empty() {
-            piece.data
-        } else {
+        let is_begun = !stream.buffer.is_empty();
+        let bytes = if is_begun {
             joined = [stream.buffer.as_slice(), piece.data].concat();
             joined.as_slice()
+        } else {
+            piece.data
         };
         if let Some(foreign) = Foreign::sniff(bytes) {
             match foreign {
@@ -39,8 +40,12 @@ impl Connection {
             return false;
         }
         let mut is_short = false;
+        let begins_turn = if is_begun { stream.first.begins_turn } else { piece.begins_turn };
         for &protocol in PROTOCOLS {
             match protocol.sniff(bytes) {
+                // In the middle of a turn it may be the content of a body.
+                Sniff::Yes(Part::Request) if !begins_turn => self.pairing.is_pipelined = true,
+                Sniff::Yes(_) | Sniff::Short if !begins_turn => {}
                 Sniff::Yes(part) => return self.adopt(protocol, part, piece, ctx),
                 Sniff::Short => is_short = true,
                 Sniff::No => {}
@@ -49,7 +54,7 @@ impl Connection {
         let last_at = self.streams.egress.last_at.max(self.streams.ingress.last_at);
         let stream = self.streams.of_mut(piece.direction);
         if stream.buffer.is_empty() {
-            stream.begin(piece.at, piece.begins_turn, last_at);
+            stream.begin(piece.at, piece.begins_turn, last_at, self.pairing.doubts);
         }
         let fits = stream.buffer.len() + piece.data.len() <= ctx.rules.settings.max_head_bytes;
         stream.advance(piece.data.len());
@@ -63,7 +68,8 @@ impl Connection {
         let stream = self.streams.of_mut(piece.direction);
         ctx.release(&mut stream.buffer);
         stream.state = State::Searching;
-        self.unmatched = self.unmatched.saturating_add(1);
+        // The middle of a turn says nothing.
+        self.unmatched = self.unmatched.saturating_add(u8::from(piece.begins_turn));
         let is_two_way = self.streams.egress.next.is_some() && self.streams.ingress.next.is_some();
         if is_two_way && self.unmatched >= UNMATCHED {
             ctx.shared.counts.stopped_unknown += 1;
@@ -80,8 +86,6 @@ impl Connection {
         ctx: &mut Context<'_>,
     ) -> bool {
         let direction = piece.direction;
-        let stream = self.streams.of_mut(direction);
-        let begins_turn = if stream.buffer.is_empty() { piece.begins_turn } else { stream.first.begins_turn };
         let requests = match part {
             Part::Request => direction,
             Part::Response => direction.opposite(),
@@ -93,7 +97,7 @@ impl Connection {
             is_confirmed: false,
             malformed: 0,
         });
-        if !(self.is_whole && begins_turn) {
+        if !self.is_whole {
             self.pairing.doubt();
         }
         let other = self.streams.of_mut(direction.opposite());

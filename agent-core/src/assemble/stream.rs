@@ -47,6 +47,8 @@ pub(super) struct First {
     pub(super) begins_turn: bool,
     /// Nanoseconds of silence in both directions before it.
     pub(super) silence_ns: u64,
+    /// How often there was doubt before it.
+    pub(super) doubts: u32,
 }
 
 /// One direction.
@@ -112,9 +114,9 @@ impl Stream {
     }
 
     /// The next byte is the first of a message; the connection was silent since `last_at`.
-    pub(super) fn begin(&mut self, at: Nanos, begins_turn: bool, last_at: Nanos) {
+    pub(super) fn begin(&mut self, at: Nanos, begins_turn: bool, last_at: Nanos, doubts: u32) {
         let seq = self.next.unwrap_or_default();
-        self.first = First { seq, at, begins_turn, silence_ns: at.since(last_at) };
+        self.first = First { seq, at, begins_turn, silence_ns: at.since(last_at), doubts };
     }
 
     /// A body begins.

@@ -170,6 +170,7 @@ impl Kernel {
             moved: left,
             data: bytes[skip as usize..][..copied as usize].to_vec(),
             uncopied: if copied == left { Uncopied::Nothing } else { Uncopied::Policy },
+            begins_turn: begins,
             opposite: if begins { opposite } else { None },
         });
     }
@@ -214,6 +215,15 @@ pub(super) fn events(conversation: &Conversation, observer: Side) -> Vec<Owned> 
 
 /// What comes of a conversation with both sides of the kernel boundary at work.
 pub(super) fn play(conversation: &Conversation, observer: Side) -> (Output, Assembler) {
+    play_through(conversation, observer, |_| true)
+}
+
+/// The same through a ring that delivers only some of the records.
+pub(super) fn play_through(
+    conversation: &Conversation,
+    observer: Side,
+    mut delivers: impl FnMut(&Owned) -> bool,
+) -> (Output, Assembler) {
     let mut assembler = Assembler::new(settings());
     let mut out = Output::default();
     let mut kernel = Kernel::new(observer);
@@ -221,10 +231,13 @@ pub(super) fn play(conversation: &Conversation, observer: Side) -> (Output, Asse
         kernel.step(step, |kernel| {
             while !kernel.events.is_empty() {
                 for event in std::mem::take(&mut kernel.events) {
+                    if !delivers(&event) {
+                        continue;
+                    }
                     let obeyed = out.commands.len();
                     event.with(|event| assembler.push(event, &mut out));
-                    for command in out.commands[obeyed..].to_vec() {
-                        kernel.obey(command);
+                    for index in obeyed..out.commands.len() {
+                        kernel.obey(out.commands[index]);
                     }
                 }
             }

@@ -38,7 +38,7 @@ impl Side {
 }
 
 /// One step of a conversation.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Step {
     /// One call.
     Bytes {
@@ -73,6 +73,23 @@ pub(super) enum Step {
     },
     Exit,
     Tick,
+}
+
+impl std::fmt::Debug for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Step::Bytes { from: Side::Client, data } => write!(f, "> {}", data.escape_ascii()),
+            Step::Bytes { from: Side::Server, data } => write!(f, "< {}", data.escape_ascii()),
+            Step::Lost { from, bytes } => write!(f, "! lost {bytes} of {from:?}"),
+            Step::Uncopied { from, bytes } => write!(f, "! uncopied {bytes} of {from:?}"),
+            Step::Bulk { from, bytes, call, ns } => write!(f, "+ {bytes} of {from:?} by {call} in {ns}"),
+            Step::Pause { ns } => write!(f, "~ {ns}"),
+            Step::Fin { from } => write!(f, "= fin of {from:?}"),
+            Step::Over { ending } => write!(f, "= {ending:?}"),
+            Step::Exit => write!(f, "= exit"),
+            Step::Tick => write!(f, "= tick"),
+        }
+    }
 }
 
 /// What two sides said to each other.
@@ -186,6 +203,10 @@ impl Conversation {
         self.steps.iter().map(len).sum()
     }
 
+    pub(super) fn has_loss(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Lost { .. }))
+    }
+
     pub(super) fn longest_call(&self) -> usize {
         let len = |step: &Step| if let Step::Bytes { data, .. } = step { data.len() } else { 0 };
         self.steps.iter().map(len).max().unwrap_or(0)
@@ -254,6 +275,7 @@ pub(super) enum Owned {
         moved: u32,
         data: Vec<u8>,
         uncopied: Uncopied,
+        begins_turn: bool,
         opposite: Option<Reached>,
     },
     Other(Event<'static>),
@@ -266,7 +288,7 @@ impl Owned {
     pub(super) fn with<T>(&self, f: impl FnOnce(&Event<'_>) -> T) -> T {
         match self {
             Owned::Other(event) => f(event),
-            Owned::Bytes { at, tid, direction, seq, moved, data, uncopied, opposite } => {
+            Owned::Bytes { at, tid, direction, seq, moved, data, uncopied, begins_turn, opposite } => {
                 f(&Event::Bytes(Segment {
                     conn: CONN,
                     at: Nanos(*at),
@@ -281,6 +303,7 @@ impl Owned {
                         local: "127.0.0.1:80".parse().unwrap(),
                         remote: "127.0.0.1:4000".parse().unwrap(),
                     },
+                    begins_turn: *begins_turn,
                     opposite: *opposite,
                 }))
             }

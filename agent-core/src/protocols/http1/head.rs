@@ -214,8 +214,8 @@ fn authority(line: RequestLine<'_>) -> Option<&[u8]> {
     if matches!(line.target, [b'/' | b'*', ..]) {
         return None;
     }
-    let after = memchr::memmem::find(line.target, b"://")?.checked_add(3)?;
-    let rest = line.target.get(after..)?;
+    let scheme = line.target.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let rest = line.target.get(scheme..)?.strip_prefix(b"://")?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let authority = rest.get(..end)?;
     match memchr::memrchr(b'@', authority) {
