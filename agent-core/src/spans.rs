@@ -1,8 +1,18 @@
 //! Spans as OpenTelemetry means them, before they are OTLP.
 //!
 //! Shape: built by `correlate` from an exchange's facts, read by `agent/src/export`. Clock: monotonic; only `export` knows wall time.
+//! What a span says of its exchange comes from [`describe`], one file per protocol family.
 //! Source: OpenTelemetry specification 1.5x, trace API; semantic conventions by `opentelemetry-semantic-conventions`.
-use crate::event::{Nanos, ProcessId};
+mod authority;
+mod http;
+pub mod ids;
+pub mod keys;
+
+use crate::{
+    event::{Nanos, ProcessId},
+    exchange::{Call, Ended, Opened},
+    redact,
+};
 use std::borrow::Cow;
 
 /// 16 bytes, not all zero.
@@ -97,4 +107,41 @@ pub struct Span {
     pub attributes: Vec<Attribute>,
     /// Status.
     pub status: Status,
+}
+
+/// What may leave the node, and what is wanted beyond the conventions' own attributes.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// How queries are redacted.
+    pub redact: redact::Rules,
+    /// Request fields to capture, lower case: `http.request.header.<name>`.
+    pub request_fields: Vec<String>,
+    /// Response fields to capture, lower case: `http.response.header.<name>`.
+    pub response_fields: Vec<String>,
+}
+
+impl Rules {
+    /// Request and response fields that spans are made of, lower case: what `assemble` has to keep besides trace context.
+    pub fn kept_fields(&self) -> Vec<String> {
+        let own = http::FIELDS.iter().map(|&name| name.to_owned());
+        own.chain(self.request_fields.iter().cloned()).chain(self.response_fields.iter().cloned()).collect()
+    }
+}
+
+/// What an exchange says of itself, whoever caused it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Description {
+    /// Low-cardinality name.
+    pub name: String,
+    /// In the order a person reads them.
+    pub attributes: Vec<Attribute>,
+    /// Status.
+    pub status: Status,
+}
+
+/// Puts an exchange into the words of the semantic conventions.
+pub fn describe(opened: &Opened, ended: &Ended, rules: &Rules) -> Description {
+    match &opened.call {
+        Call::Http(request) => http::describe(opened, request, ended, rules),
+    }
 }

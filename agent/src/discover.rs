@@ -1,1 +1,209 @@
-//! Which processes to observe.
+//! Which processes are observed, and for every other one why not.
+//!
+//! Shape: `/proc` once at start, then the kernel's exec, fork, listen and exit records → [`Verdict`]s that `pipeline`
+//! carries to the kernel's filter. Clock: record time. Source: proc(5) under an injected root.
+//! Not here: what a process is called (see `enrich`), the kernel's filter (see `attach`).
+//! Invariant: a process is pid *and* start time; a verdict never outlives the program it was made for.
+mod addresses;
+mod proc;
+mod select;
+#[cfg(test)]
+mod tests;
+
+pub use addresses::local_addresses;
+pub use proc::{Found, ProcRoot};
+pub use select::{Program, Select, Skip, Verdict, Why};
+
+use std::collections::{HashMap, VecDeque};
+use wirespan_core::{
+    counters,
+    event::{Nanos, ProcessId},
+};
+
+/// Finished processes that `explain` still knows.
+const FINISHED: usize = 256;
+/// Processes known at once; the kernel's filter holds fewer.
+const KNOWN: usize = 32_768;
+
+counters! {
+    /// Work and losses of discovery.
+    Counts in "discover" {
+        observed: "work", "processes", "Processes that were chosen.";
+        ignored: "skip", "processes", "Processes that were looked at and not chosen.";
+        gone: "loss", "processes", "Chosen processes that ended before they could be looked at: their resource is what the exec record says.";
+        forgotten: "loss", "processes", "Processes dropped because too many are known.";
+        exits_missed: "loss", "processes", "Processes whose exit record was lost, found by the sweep.";
+    }
+}
+
+/// What is known of one process.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Identity.
+    pub id: ProcessId,
+    /// What it runs.
+    pub program: Program,
+    /// Chosen or not, and why.
+    pub verdict: Verdict,
+    /// When the verdict became possible: exec, or the agent's start.
+    pub since: Nanos,
+}
+
+/// The state of discovery.
+pub struct Discovery {
+    select: Select,
+    root: ProcRoot,
+    known: HashMap<u32, Known>,
+    finished: VecDeque<Known>,
+    counts: Counts,
+}
+
+impl Discovery {
+    /// Nothing is read before [`Discovery::scan`].
+    pub fn new(select: Select, root: ProcRoot) -> Discovery {
+        Discovery {
+            select,
+            root,
+            known: HashMap::new(),
+            finished: VecDeque::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Looks at everything that runs. Processes that are already known (an exec record came first) are left as they are.
+    pub fn scan(&mut self, now: Nanos) -> Vec<Known> {
+        let found = self.root.all(&self.select);
+        let mut chosen = Vec::new();
+        for process in &found {
+            if self.known.contains_key(&process.id.pid) {
+                continue;
+            }
+            let parent = ancestor_verdict(process, &found, &self.select);
+            let verdict = self.select.running(process.id.pid, &process.program, &process.listens, parent);
+            let known = Known { id: process.id, program: process.program.clone(), verdict, since: now };
+            self.remember(known.clone());
+            chosen.push(known);
+        }
+        chosen
+    }
+
+    /// A program was executed. `fallback` is what the exec record says of it, for when `/proc` no longer can.
+    pub fn exec(&mut self, id: ProcessId, fallback: Program, at: Nanos) -> Known {
+        let found = self.root.one(id.pid).filter(|found| found.id == id);
+        let is_gone = found.is_none();
+        let program = found.map_or(fallback, |found| found.program);
+        let parent = self.known.get(&program.parent).map(|parent| parent.verdict);
+        let verdict = self.select.executed(id.pid, &program, parent);
+        self.counts.gone += u64::from(is_gone && verdict.is_observe());
+        let known = Known { id, program, verdict, since: at };
+        self.remember(known.clone());
+        known
+    }
+
+    /// A known process forked: the child runs the same program and has the same verdict.
+    pub fn fork(&mut self, parent: ProcessId, child: ProcessId, at: Nanos) -> Option<Known> {
+        let known = self.known.get(&parent.pid).filter(|known| known.id == parent)?;
+        let mut program = known.program.clone();
+        program.parent = parent.pid;
+        let verdict = match known.verdict {
+            Verdict::Observe(_) => Verdict::Observe(Why::ChildOf(parent.pid)),
+            other => other,
+        };
+        let child = Known { id: child, program, verdict, since: at };
+        self.remember(child.clone());
+        Some(child)
+    }
+
+    /// A process began to listen on `port`.
+    pub fn listen(&mut self, id: ProcessId, port: u16, at: Nanos) -> Option<Known> {
+        if self.known.get(&id.pid).is_none_or(|known| known.id != id) {
+            let found = self.root.one(id.pid).filter(|found| found.id == id)?;
+            let verdict = self.select.running(id.pid, &found.program, &[], None);
+            self.remember(Known { id, program: found.program, verdict, since: at });
+        }
+        let known = self.known.get_mut(&id.pid)?;
+        let verdict = self.select.listening(known.verdict, port)?;
+        known.verdict = verdict;
+        Some(known.clone())
+    }
+
+    /// A process ended.
+    pub fn exit(&mut self, id: ProcessId) -> Option<Known> {
+        if self.known.get(&id.pid)?.id != id {
+            return None;
+        }
+        let known = self.known.remove(&id.pid)?;
+        if self.finished.len() == FINISHED {
+            self.finished.pop_front();
+        }
+        self.finished.push_back(known.clone());
+        Some(known)
+    }
+
+    /// Processes that are gone although no exit record came. Reads one small file per known process.
+    pub fn sweep(&mut self) -> Vec<Known> {
+        let gone: Vec<ProcessId> = self
+            .known
+            .values()
+            .filter(|known| self.root.start_ticks(known.id.pid) != Some(known.id.start_ticks))
+            .map(|known| known.id)
+            .collect();
+        self.counts.exits_missed += gone.len() as u64;
+        gone.into_iter().filter_map(|id| self.exit(id)).collect()
+    }
+
+    /// Is this process observed? Records of a process that discovery has not heard of are not used.
+    pub fn is_observed(&self, id: ProcessId) -> bool {
+        self.known.get(&id.pid).is_some_and(|known| known.id == id && known.verdict.is_observe())
+    }
+
+    /// Looks a pid up for `explain`: running first, then the last that finished, then `/proc`.
+    pub fn look_up(&self, pid: u32) -> Option<(Known, bool)> {
+        if let Some(known) = self.known.get(&pid) {
+            return Some((known.clone(), true));
+        }
+        if let Some(found) = self.root.one(pid) {
+            let verdict = self.select.running(pid, &found.program, &self.root.listens(pid), None);
+            return Some((Known { id: found.id, program: found.program, verdict, since: Nanos(0) }, true));
+        }
+        self.finished.iter().rev().find(|known| known.id.pid == pid).map(|known| (known.clone(), false))
+    }
+
+    /// Processes observed now.
+    pub fn observed(&self) -> impl Iterator<Item = &Known> {
+        self.known.values().filter(|known| known.verdict.is_observe())
+    }
+
+    /// The counters.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    fn remember(&mut self, known: Known) {
+        match known.verdict {
+            Verdict::Observe(_) => self.counts.observed += 1,
+            Verdict::Ignore(_) => self.counts.ignored += 1,
+        }
+        if self.known.len() >= KNOWN && !self.known.contains_key(&known.id.pid) {
+            let unwanted = self.known.values().find(|old| !old.verdict.is_observe()).map(|old| old.id.pid);
+            if let Some(pid) = unwanted {
+                self.known.remove(&pid);
+            }
+            self.counts.forgotten += 1;
+        }
+        self.known.insert(known.id.pid, known);
+    }
+}
+
+/// The verdict that a running process inherits from the nearest ancestor chosen by pid: workers of a chosen master.
+fn ancestor_verdict(process: &Found, all: &[Found], select: &Select) -> Option<Verdict> {
+    let parents: HashMap<u32, u32> = all.iter().map(|found| (found.id.pid, found.program.parent)).collect();
+    let mut pid = process.program.parent;
+    for _ in 0..64 {
+        if select.pids.contains(&pid) {
+            return Some(Verdict::Observe(Why::Pid));
+        }
+        pid = *parents.get(&pid)?;
+    }
+    None
+}

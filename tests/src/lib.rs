@@ -1,1 +1,20 @@
-//! Worlds.
+//! Worlds: wirespan beside real programs, as a person would run it.
+//!
+//! Rooms in reading order: `worlds` (what is shown), `runner` (chooses, counts), `world` and `agent` (what runs),
+//! `expect` (what is wanted, and what to say when it is not there), `span` (OTLP/JSON as values), `http` (a client that
+//! shapes every byte), `load` (many requests, on time), `collector` (where spans go), `process` and `wait` (guards and
+//! deadlines); `bench` (the same worlds, measured).
+#![forbid(unsafe_code)]
+
+pub mod agent;
+pub mod bench;
+pub mod collector;
+pub mod expect;
+pub mod http;
+pub mod load;
+pub mod process;
+pub mod runner;
+pub mod span;
+pub mod wait;
+pub mod world;
+pub mod worlds;

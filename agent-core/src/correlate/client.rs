@@ -1,0 +1,329 @@
+//! The life of a client request: which open request of its process made it, if that can be known.
+//!
+//! What is seen when it is sent only names a candidate; the candidate's answer decides (`Correlator::judge`):
+//!
+//! | the call | and at the candidate's answer | link |
+//! |---|---|---|
+//! | hands on a context that one open request carries | – | that request, at once (`wire`) |
+//! | by the thread that read the candidate | same thread answers, process calibrated | `thread` |
+//! | while the candidate was alone | the call had its answer before | `only`, at the next tick |
+//! | by the thread that read the candidate | same thread answers, process not known yet | held until the process is |
+//! | else | | none, with the reason |
+//!
+//! A context that a library made: the span is left to the library. Not here: what counts as calibrated (see `evidence::thread`).
+use super::{
+    Correlator,
+    evidence::{
+        peer::{Found, Table},
+        thread::Holds,
+        wire::{self, Writer},
+    },
+    node::{Candidate, Cause},
+    reason::Unparented,
+    waits::Confirm,
+};
+use crate::{
+    event::{Nanos, ProcessId},
+    exchange::{Answering, ExchangeId, Opened},
+    spans::{Evidence, Span, SpanId},
+};
+
+impl Correlator {
+    pub(super) fn open_client(&mut self, opened: Box<Opened>, out: &mut Vec<Span>) {
+        let (id, key, process) = (opened.id, Table::key(&opened), opened.actor.process);
+        let received = wire::read(&opened.call, &self.settings.formats);
+        self.counts.rejected_context += received.rejected;
+        self.peers.learn(&opened);
+        let here = self.peers.is_here(&opened);
+        let found = self.find_peer(&opened);
+        let writer = match self.processes.get_or_insert(process) {
+            Some(process) => {
+                process.exchanges += 1;
+                process.contexts.writer(received.context.as_deref())
+            }
+            None => Writer::Nobody,
+        };
+        // Even a call that needs no candidate tells something about its process.
+        let candidate = self.candidate(&opened);
+        if found == Found::Nothing {
+            self.peers.wait(&opened);
+        }
+        self.forest.insert(opened, received);
+        if let Some(node) = self.forest.get_mut(id) {
+            node.awaits_peer = found == Found::Nothing && here;
+            node.suppressed = writer == Writer::Library;
+            node.handed_on = matches!(writer, Writer::Forwarded(_) | Writer::Begun);
+        }
+        match found {
+            Found::Nothing => self.wait_for_peer(id, key),
+            Found::Several => self.counts.peer_ambiguous += 1,
+            Found::One(server) => self.join(id, server, out),
+        }
+        match writer {
+            Writer::Library => self.leave_to_library(process),
+            Writer::Forwarded(server) => self.link(id, server, Evidence::Wire, out),
+            Writer::Begun => self.continue_wire(id, None, out),
+            Writer::Ambiguous => self.unparent(id, Unparented::ForwardAmbiguous, out),
+            Writer::Nobody => self.expect_answer(id, candidate, out),
+        }
+    }
+
+    fn leave_to_library(&mut self, process: ProcessId) {
+        self.counts.sdk_client += 1;
+        if let Some(process) = self.processes.get_mut(process) {
+            process.sdk_clients += 1;
+        }
+    }
+
+    /// Lets the call wait for its candidate's answer.
+    fn expect_answer(
+        &mut self,
+        id: ExchangeId,
+        candidate: Result<Candidate, Unparented>,
+        out: &mut Vec<Span>,
+    ) {
+        let candidate = match candidate {
+            Ok(candidate) => candidate,
+            Err(reason) => return self.unparent(id, reason, out),
+        };
+        // The receiver may be faster than the sender's record: what the call itself caused is not its cause.
+        if self.forest.is_above(id, candidate.server) {
+            return self.unparent(id, Unparented::NoRequestOpen, out);
+        }
+        self.forest.hold(candidate.server);
+        if let Some(server) = self.forest.get_mut(candidate.server) {
+            server.calls.push(id);
+        }
+        if let Some(node) = self.forest.get_mut(id) {
+            node.candidate = Some(candidate);
+        }
+    }
+
+    /// Which open request may have made this call.
+    fn candidate(&mut self, opened: &Opened) -> Result<Candidate, Unparented> {
+        let last_loss = self.last_loss(opened.actor.process);
+        let Some(process) = self.processes.get_mut(opened.actor.process) else {
+            return Err(Unparented::SeveralOpen);
+        };
+        let open = process.open.count();
+        if open == 0 {
+            process.background.add(opened);
+            return Err(Unparented::NoRequestOpen);
+        }
+        let holds = process.threads.holds(opened.actor, true);
+        let alone = process.open.only();
+        let background = process.background.covers(opened);
+        let (server, by_thread, late) = match (holds, alone) {
+            (Holds::Several, _) => return Err(Unparented::ThreadShared),
+            (Holds::One { id, answered }, _) => (id, true, answered),
+            (Holds::Nothing, Some(id)) => (id, false, false),
+            (Holds::Nothing, None) => return Err(Unparented::SeveralOpen),
+        };
+        let Some(node) = self.forest.get(server) else { return Err(Unparented::SeveralOpen) };
+        let begun = node.answering.is_some();
+        if node.opened.head_at > opened.at {
+            // It came after the call had left.
+            return Err(if open == 1 { Unparented::NoRequestOpen } else { Unparented::SeveralOpen });
+        }
+        if self.was_lost_since(opened.actor.process, node.opened.head_at) {
+            return Err(Unparented::AfterLoss);
+        }
+        let remembers_loss =
+            last_loss.is_some_and(|lost_at| opened.at.since(lost_at) < self.settings.loss_memory_ns);
+        let by_only = self.settings.only
+            && alone == Some(server)
+            && !node.overlapped
+            && !background
+            && !begun
+            && !remembers_loss;
+        match (by_thread, by_only) {
+            (false, false) if begun => Err(Unparented::AfterAnswer),
+            (false, false) if background => Err(Unparented::Background),
+            (false, false) if remembers_loss => Err(Unparented::AfterLoss),
+            (false, false) => Err(Unparented::SeveralOpen),
+            _ => Ok(Candidate { server, by_thread, by_only, late: late || begun }),
+        }
+    }
+
+    pub(super) fn candidate_of(&self, call: ExchangeId) -> Option<Candidate> {
+        let node = self.forest.get(call)?;
+        match node.cause {
+            Cause::Undecided => node.candidate,
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_calibrated(&self, process: ProcessId) -> bool {
+        self.processes.get(process).is_some_and(|process| process.threads.is_calibrated())
+    }
+
+    /// The candidate is being answered.
+    pub(super) fn judge(
+        &mut self,
+        call: ExchangeId,
+        candidate: Candidate,
+        answering: &Answering,
+        by_reader: bool,
+        out: &mut Vec<Span>,
+    ) {
+        let Some(node) = self.forest.get(call) else { return };
+        let waited_for = node.was_answered_by(answering.at);
+        let process_id = node.opened.actor.process;
+        let Some(process) = self.processes.get_mut(process_id) else { return };
+        let background = process.background.covers(&node.opened);
+        let by_thread = candidate.by_thread && by_reader && process.threads.withdrawn.is_none();
+        if by_thread && process.threads.is_calibrated() {
+            return self.link(call, candidate.server, Evidence::Thread, out);
+        }
+        if candidate.by_only && !waited_for {
+            // Either the request leaves work behind, or it was none of its work.
+            process.background.add(&node.opened);
+        }
+        if candidate.by_only && waited_for && !background {
+            self.waits.confirm.push(Confirm { call, evidence: Evidence::Only });
+            return;
+        }
+        if by_thread {
+            process.held.push_back(call);
+            let deadline = Nanos(self.now.0.saturating_add(self.settings.hold_ns));
+            self.waits.threads.push_back((deadline, process_id));
+            return;
+        }
+        let reason = match candidate {
+            Candidate { by_only: true, .. } if background => Unparented::Background,
+            Candidate { by_only: true, .. } => Unparented::Outlived,
+            _ if by_reader => Unparented::ThreadShared,
+            _ => Unparented::AnsweredElsewhere,
+        };
+        self.unparent(call, reason, out);
+    }
+
+    /// How the threads of a process work is now known: what was held for it is decided.
+    pub(super) fn judge_held(&mut self, process: ProcessId, out: &mut Vec<Span>) {
+        let Some(held) = self.processes.get_mut(process).map(|process| std::mem::take(&mut process.held))
+        else {
+            return;
+        };
+        let calibrated = self.is_calibrated(process);
+        for call in held {
+            let Some(Candidate { server, .. }) = self.candidate_of(call) else { continue };
+            if calibrated {
+                self.link(call, server, Evidence::Thread, out);
+            } else {
+                self.unparent(call, Unparented::Uncalibrated, out);
+            }
+        }
+    }
+
+    /// A link was held for as long as it may be.
+    pub(super) fn judge_stood(&mut self, call: ExchangeId, out: &mut Vec<Span>) {
+        let Some(Candidate { server, .. }) = self.candidate_of(call) else { return };
+        let process = self.forest.get(call).map(|node| node.opened.actor.process);
+        let stood = process
+            .and_then(|process| self.processes.get(process))
+            .is_some_and(|process| process.threads.has_stood());
+        if stood {
+            self.link(call, server, Evidence::Thread, out);
+        } else {
+            self.unparent(call, Unparented::Uncalibrated, out);
+        }
+    }
+
+    /// The call's thread had read its candidate, threads are proven in the process, and no answer was missed.
+    fn is_proven(&self, call: ExchangeId) -> bool {
+        let Some(candidate) =
+            self.candidate_of(call).filter(|candidate| candidate.by_thread && !candidate.late)
+        else {
+            return false;
+        };
+        let Some(server) = self.forest.get(candidate.server) else { return false };
+        let reader = server.opened.actor;
+        !self.was_lost_since(reader.process, server.opened.head_at)
+            && self.processes.get(reader.process).is_some_and(|process| {
+                process.threads.is_calibrated() && process.threads.still_holds(reader, candidate.server)
+            })
+    }
+
+    /// The call has stood the hold time and its candidate is not answered yet: where threads are proven, no answer is needed.
+    pub(super) fn judge_unanswered(&mut self, call: ExchangeId, out: &mut Vec<Span>) -> bool {
+        let Some(candidate) = self.candidate_of(call).filter(|_| self.is_proven(call)) else { return false };
+        self.link(call, candidate.server, Evidence::Thread, out);
+        true
+    }
+
+    /// A client request is over; its candidate's answer is waited for a while.
+    pub(super) fn end_client(&mut self, id: ExchangeId) {
+        let Some(node) = self.forest.get(id) else { return };
+        let process = node.opened.actor.process;
+        if node.candidate.is_some() && matches!(node.cause, Cause::Undecided) {
+            let deadline = Nanos(self.now.0.saturating_add(self.settings.hold_ns));
+            self.waits.answer.push_back((deadline, id));
+        }
+        if let Some(process) = self.processes.get_mut(process) {
+            process.exchanges = process.exchanges.saturating_sub(1);
+        }
+    }
+
+    /// Gives an exchange its parent, once.
+    pub(super) fn link(
+        &mut self,
+        id: ExchangeId,
+        parent: ExchangeId,
+        evidence: Evidence,
+        out: &mut Vec<Span>,
+    ) {
+        let process_of = |node: &super::node::Node| node.opened.actor.process;
+        let own = self.forest.get(id).map(process_of);
+        let Some(node) = self.forest.get(parent) else {
+            return self.unparent(id, Unparented::Unanswered, out);
+        };
+        let (span_id, remote) = (node.span_id, own != Some(process_of(node)));
+        self.settle(id, Cause::Parent { span_id, remote, evidence, exchange: Some(parent) }, out);
+    }
+
+    /// Gives it the trace that its headers carry, once.
+    pub(super) fn continue_wire(&mut self, id: ExchangeId, parent: Option<SpanId>, out: &mut Vec<Span>) {
+        let cause = match parent {
+            Some(span_id) => {
+                Cause::Parent { span_id, remote: true, evidence: Evidence::Wire, exchange: None }
+            }
+            None => Cause::TraceOnly,
+        };
+        self.settle(id, cause, out);
+    }
+
+    /// Says why it has none, once.
+    pub(super) fn unparent(&mut self, id: ExchangeId, reason: Unparented, out: &mut Vec<Span>) {
+        self.settle(id, Cause::Root(reason), out);
+    }
+
+    fn settle(&mut self, id: ExchangeId, cause: Cause, out: &mut Vec<Span>) {
+        let Some(node) = self.forest.get_mut(id) else { return };
+        if !matches!(node.cause, Cause::Undecided) || node.suppressed {
+            return;
+        }
+        let candidate = node.candidate.take();
+        let process = self.processes.get_mut(node.opened.actor.process);
+        match cause {
+            Cause::Parent { evidence, .. } => {
+                self.counts.count_link(evidence);
+                if let Some(process) = process {
+                    process.count_link(evidence);
+                }
+            }
+            Cause::Root(reason) => {
+                self.counts.count_unparented(reason);
+                if let Some(process) = process {
+                    process.count_unparented(reason);
+                }
+            }
+            Cause::TraceOnly => self.counts.trace_only += 1,
+            Cause::Undecided => {}
+        }
+        self.forest.decide(id, cause, out);
+        if let Some(candidate) = candidate {
+            self.forest.release(candidate.server);
+        }
+        self.counts.spans += self.forest.take_emitted();
+    }
+}

@@ -1,0 +1,92 @@
+//! What `wirespan explain PID` says about links: evidence in use, what it rests on, and what could not be linked.
+use super::{
+    Unparented,
+    evidence::thread::{PROOFS, Withdrawn},
+    process::Process,
+    reason::evidence_name,
+};
+use crate::spans::Evidence;
+
+/// Whether threads are evidence in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThreadState {
+    /// Not shown yet: links are held until it is.
+    Learning,
+    /// Its threads answer what they read.
+    InUse,
+    /// A request was answered by another thread than had read it.
+    AnsweredElsewhere,
+    /// A thread had several requests open at once.
+    Shared,
+    /// Goroutines move between threads.
+    Goroutines,
+}
+
+/// The figures behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadEvidence {
+    /// In use or not.
+    pub state: ThreadState,
+    /// Requests answered by the thread that had read them.
+    pub answered_by_reader: u64,
+    /// Requests answered by another.
+    pub answered_elsewhere: u64,
+    /// Requests with calls that went through one thread while others were open.
+    pub proofs: u32,
+    /// Proofs needed.
+    pub proofs_needed: u32,
+}
+
+/// The links of one process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessLinks {
+    /// Thread evidence.
+    pub thread: ThreadEvidence,
+    /// Destinations of such calls: there `only` is no evidence.
+    pub background_destinations: usize,
+    /// Calls made while no request was open, or that outlived the only one.
+    pub background_calls: u64,
+    /// Requests open now.
+    pub open_requests: u32,
+    /// Client requests whose link stands or falls with the threads.
+    pub held: usize,
+    /// Client spans left to a library in the process.
+    pub sdk_clients: u64,
+    /// Spans with a parent, by evidence, best first.
+    pub links: Vec<(&'static str, u64)>,
+    /// Spans without, by reason; reasons that never came up are left out.
+    pub unparented: Vec<(&'static str, u64)>,
+}
+
+pub(super) fn explain(process: &Process) -> ProcessLinks {
+    let threads = &process.threads;
+    let state = match threads.withdrawn {
+        Some(Withdrawn::AnsweredElsewhere) => ThreadState::AnsweredElsewhere,
+        Some(Withdrawn::Shared) => ThreadState::Shared,
+        Some(Withdrawn::Goroutines) => ThreadState::Goroutines,
+        None if threads.is_calibrated() => ThreadState::InUse,
+        None => ThreadState::Learning,
+    };
+    let evidence = [Evidence::Wire, Evidence::Peer, Evidence::Task, Evidence::Thread, Evidence::Only];
+    ProcessLinks {
+        thread: ThreadEvidence {
+            state,
+            answered_by_reader: threads.answered_by_reader,
+            answered_elsewhere: threads.answered_elsewhere,
+            proofs: threads.proofs,
+            proofs_needed: PROOFS,
+        },
+        background_destinations: process.background.destinations(),
+        background_calls: process.background.calls,
+        open_requests: process.open.count(),
+        held: process.held.len(),
+        sdk_clients: process.sdk_clients,
+        links: evidence.iter().map(|kind| evidence_name(*kind)).zip(process.links).collect(),
+        unparented: Unparented::ALL
+            .iter()
+            .map(|reason| reason.name())
+            .zip(process.unparented)
+            .filter(|(_, count)| *count > 0)
+            .collect(),
+    }
+}

@@ -1,0 +1,121 @@
+//! One exchange on its way to become a span.
+//!
+//! Shape: data only; who may change what is said in `forest`. Clock: event time.
+use super::{Unparented, evidence::wire::Received};
+use crate::{
+    event::Nanos,
+    exchange::{Answering, Ended, ExchangeId, Opened},
+    spans::{Evidence, SpanId, TraceId},
+};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// What all spans of a trace that pass this node share.
+#[derive(Clone, Debug)]
+pub(super) struct Trace {
+    pub(super) id: TraceId,
+    /// W3C flags, the sampling decision included.
+    pub(super) flags: u8,
+    /// W3C tracestate.
+    pub(super) state: Option<Arc<str>>,
+}
+
+/// Who caused the exchange.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cause {
+    /// Not yet known.
+    Undecided,
+    /// This span.
+    Parent {
+        /// The parent's id.
+        span_id: SpanId,
+        /// It is in another process.
+        remote: bool,
+        /// How that is known.
+        evidence: Evidence,
+        /// The parent, if it is one of ours: its trace is this one's.
+        exchange: Option<ExchangeId>,
+    },
+    /// Nobody that is known.
+    Root(Unparented),
+    /// The trace came on the wire, a parent did not (X-Ray `Root` alone).
+    TraceOnly,
+}
+
+/// A request that may have caused a client request, as seen when that was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    /// The server request.
+    pub(super) server: ExchangeId,
+    /// The calling thread had read it, and no other that is still open.
+    pub(super) by_thread: bool,
+    /// It was the only one open since it opened, and nothing speaks for background work.
+    pub(super) by_only: bool,
+    /// Its answer had already begun.
+    pub(super) late: bool,
+}
+
+/// One exchange.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) opened: Box<Opened>,
+    pub(super) answering: Option<Answering>,
+    pub(super) ended: Option<Box<Ended>>,
+    pub(super) span_id: SpanId,
+    /// What the request's own headers say.
+    pub(super) received: Received,
+    /// Client: the context in its headers was handed on or begun by the application, so its own span is in that trace.
+    pub(super) handed_on: bool,
+    /// `opened.at`, or earlier if the other end is known to have had the bytes earlier.
+    pub(super) start: Nanos,
+    pub(super) cause: Cause,
+    pub(super) trace: Option<Trace>,
+    pub(super) candidate: Option<Candidate>,
+    /// Waits for the other end of its connection: its start or its parent may still change.
+    pub(super) awaits_peer: bool,
+    /// Another span stands for it: never exported, never a parent.
+    pub(super) suppressed: bool,
+    /// Handed on.
+    pub(super) emitted: bool,
+    /// A span that names it as parent was handed on.
+    pub(super) named: bool,
+    /// Server: another request was open in the process at some time since it opened.
+    pub(super) overlapped: bool,
+    /// Server: client requests that wait for its answer or end.
+    pub(super) calls: SmallVec<[ExchangeId; 4]>,
+    /// Those who wait for its trace.
+    pub(super) children: SmallVec<[ExchangeId; 4]>,
+    /// Undecided exchanges that may still name it.
+    pub(super) held_by: u32,
+}
+
+impl Node {
+    pub(super) fn new(opened: Box<Opened>, span_id: SpanId, received: Received) -> Node {
+        Node {
+            start: opened.at,
+            opened,
+            answering: None,
+            ended: None,
+            span_id,
+            received,
+            handed_on: false,
+            cause: Cause::Undecided,
+            trace: None,
+            candidate: None,
+            awaits_peer: false,
+            suppressed: false,
+            emitted: false,
+            named: false,
+            overlapped: false,
+            calls: SmallVec::new(),
+            children: SmallVec::new(),
+            held_by: 0,
+        }
+    }
+
+    /// The response had begun, or all was over, by `at`.
+    pub(super) fn was_answered_by(&self, at: Nanos) -> bool {
+        self.answering.is_some_and(|answering| answering.at <= at)
+            || self.ended.as_ref().is_some_and(|ended| ended.at <= at)
+    }
+}

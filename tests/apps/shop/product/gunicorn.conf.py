@@ -1,0 +1,10 @@
+"""One process, eight threads: a request is read, handled and answered by one thread."""
+
+import os
+
+bind = f"127.0.0.1:{os.environ.get('PORT', '8081')}"
+workers = 1
+worker_class = "gthread"
+threads = 8
+keepalive = 75
+control_socket_disable = True

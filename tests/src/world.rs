@@ -1,0 +1,200 @@
+//! One world: real programs on loopback, a folder of their own, and the agent beside them.
+//!
+//! Shape: `world.nginx(…)`, `world.python_http_server()`, `world.hyper()`, `world.calls(…)` → [`App`]; `world.agent()` →
+//! flags → a running agent. Everything ends with the world. Ports are free ones, chosen by the kernel.
+use crate::{
+    agent::Start,
+    process::{Process, command},
+    runner::Skip,
+    wait::{PATIENCE, eventually},
+};
+use anyhow::{Context, Result, bail};
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::Command,
+};
+use tempfile::TempDir;
+
+/// See the file's doc.
+pub struct World {
+    scratch: TempDir,
+    apps: Vec<Process>,
+    hook: Option<&'static str>,
+}
+
+/// A program of the world that listens.
+#[derive(Clone, Copy, Debug)]
+pub struct App {
+    /// Where, on every address of this machine.
+    pub port: u16,
+    /// The process that was started; servers with workers have more.
+    pub pid: u32,
+}
+
+impl App {
+    /// Its address on 127.0.0.1.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+}
+
+impl World {
+    /// An empty one.
+    pub fn new() -> Result<World> {
+        Ok(World { scratch: TempDir::with_prefix("wirespan-world-")?, apps: Vec::new(), hook: None })
+    }
+
+    /// A folder for files of this world.
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// The agent's binary, beside the runner: `cargo xtask build` makes it.
+    pub fn wirespan(&self) -> Result<PathBuf> {
+        let path = own_binary("wirespan")?;
+        if !path.is_file() {
+            bail!("{} is missing: run `cargo xtask build`", path.display());
+        }
+        Ok(path)
+    }
+
+    /// The agent, still to be given flags.
+    pub fn agent(&self) -> Result<Start> {
+        let socket = self.scratch().join("agent.sock").display().to_string();
+        let start = Start::new(&self.wirespan()?).env("WIRESPAN_SOCKET", &socket);
+        Ok(match self.hook {
+            Some(hook) => start.env("WIRESPAN_HOOK", hook),
+            None => start,
+        })
+    }
+
+    /// Agents of this world see socket calls in this way, not in the best one.
+    pub fn hook(&mut self, hook: &'static str) {
+        self.hook = Some(hook);
+    }
+
+    /// The agent with one observed port, ready.
+    pub fn observe(&self, app: App) -> Result<crate::agent::Agent> {
+        self.agent()?.port(app.port).start()
+    }
+
+    /// Starts a program of this world.
+    pub fn start(&mut self, name: &str, command: &mut Command) -> Result<&mut Process> {
+        let process = Process::start(name, command)?;
+        self.apps.push(process);
+        self.apps.last_mut().context("just pushed")
+    }
+
+    /// Starts a program that will listen on the port, and waits until it does.
+    pub fn serve(&mut self, name: &str, port: u16, command: &mut Command) -> Result<App> {
+        let process = self.start(name, command)?;
+        let pid = process.pid();
+        eventually(&format!("{name} on port {port}"), PATIENCE, || {
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+                return Ok(Some(()));
+            }
+            if !process.is_running()? {
+                bail!("{name} has ended{}", process.last_words());
+            }
+            Ok(None)
+        })?;
+        Ok(App { port, pid })
+    }
+
+    /// `python -m http.server` over this folder, HTTP/1.1, on every address of both families.
+    pub fn python_http_server(&mut self, folder: &Path) -> Result<App> {
+        let port = free_port()?;
+        let mut python = command("python3");
+        python.args(["-m", "http.server", "--protocol", "HTTP/1.1", "--bind", "::", "--directory"]);
+        self.serve("python http.server", port, python.arg(folder).arg(port.to_string()))
+    }
+
+    /// A Python program of `tests/apps` that takes a port and more arguments.
+    pub fn python(&mut self, script: &str, arguments: &[&str]) -> Result<App> {
+        let port = free_port()?;
+        let mut python = command("python3");
+        python.arg(repository()?.join("tests/apps").join(script)).arg(port.to_string()).args(arguments);
+        self.serve(script, port, &mut python)
+    }
+
+    /// nginx with this text inside its `server` block; `$root` stands for the world's folder.
+    pub fn nginx(&mut self, server: &str) -> Result<App> {
+        let port = free_port()?;
+        let root = self.scratch().display().to_string();
+        let server = server.replace("$root", &root);
+        let text = format!(
+            "daemon off; worker_processes 2; error_log stderr warn; pid {root}/nginx.pid; user root;
+             events {{ worker_connections 1024; }}
+             http {{
+               access_log off; sendfile on; client_max_body_size 0; keepalive_requests 1000000000; large_client_header_buffers 8 128k;
+               client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
+               uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
+               server {{ listen {port} reuseport; listen [::]:{port} reuseport; {server} }}
+             }}"
+        );
+        let config = self.scratch().join("nginx.conf");
+        std::fs::write(&config, text)?;
+        self.serve("nginx", port, command("nginx").arg("-e").arg("stderr").arg("-c").arg(&config))
+    }
+
+    /// The hyper server of this crate: echo, chunks, any status, early answers, upgrades.
+    pub fn hyper(&mut self) -> Result<App> {
+        let port = free_port()?;
+        self.serve("hyper-server", port, command(own_binary("hyper-server")?).arg(port.to_string()))
+    }
+
+    /// The C server that answers with one kind of socket call.
+    pub fn calls(&mut self, way: &str) -> Result<App> {
+        let binary = self.compile("calls.c")?;
+        let port = free_port()?;
+        self.serve(&format!("calls {way}"), port, command(binary).arg(way).arg(port.to_string()))
+    }
+
+    /// Compiles a C program of `tests/apps` into the world's folder.
+    pub fn compile(&self, source: &str) -> Result<PathBuf> {
+        let path = repository()?.join("tests/apps").join(source);
+        let binary = self.scratch().join(source.trim_end_matches(".c"));
+        if !binary.exists() {
+            let mut cc = Command::new("cc");
+            crate::process::output(cc.args(["-O2", "-Wall", "-pthread", "-o"]).arg(&binary).arg(path), 0)?;
+        }
+        Ok(binary)
+    }
+
+    /// Ends a program of this world before the world ends; its pid is free then.
+    pub fn end(&mut self, app: App) -> Result<()> {
+        let at = self.apps.iter().position(|process| process.pid() == app.pid);
+        drop(self.apps.remove(at.context("a program of this world")?));
+        Ok(())
+    }
+
+    /// What the programs said last, for a failure's text.
+    pub fn last_words(&self) -> String {
+        self.apps.iter().map(Process::last_words).collect()
+    }
+}
+
+/// A program of this crate, built beside the runner.
+pub fn own_binary(name: &str) -> Result<PathBuf> {
+    let runner = std::env::current_exe()?;
+    Ok(runner.parent().context("a binary is in a folder")?.join(name))
+}
+
+/// The repository: the runner is started there, and its own path is inside.
+pub fn repository() -> Result<PathBuf> {
+    let here = std::env::current_dir()?;
+    let root = here.ancestors().find(|folder| folder.join("tests/apps").is_dir());
+    root.map(Path::to_path_buf).context("run the worlds inside the repository")
+}
+
+/// The program, or a skip: for what a machine may do without.
+pub fn need(program: &str) -> Result<()> {
+    let found = Command::new("which").arg(program).output()?.status.success();
+    if found { Ok(()) } else { Err(Skip(format!("{program} is not installed")).into()) }
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("[::]:0")?.local_addr()?.port())
+}

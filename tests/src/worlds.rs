@@ -1,0 +1,38 @@
+//! Every world, by group.
+//!
+//! Shape: one file per group, one function per world; its name is the sentence it shows. The groups are what
+//! `cargo xtask e2e` takes.
+mod calls;
+mod collector;
+mod commands;
+mod context;
+mod http;
+mod links;
+mod load;
+mod operate;
+
+use crate::runner::Scene;
+
+/// All of them, in the order they run: quick ones first.
+pub fn all() -> Vec<Scene> {
+    [
+        http::SCENES,
+        context::SCENES,
+        calls::SCENES,
+        links::SCENES,
+        commands::SCENES,
+        operate::SCENES,
+        collector::SCENES,
+        load::SCENES,
+    ]
+    .concat()
+}
+
+/// The table of a group: names become titles.
+macro_rules! scenes {
+    ($group:literal: $($name:ident),+ $(,)?) => {
+        pub(super) const SCENES: &[crate::runner::Scene] =
+            &[$(crate::runner::Scene { group: $group, name: stringify!($name), play: $name }),+];
+    };
+}
+use scenes;

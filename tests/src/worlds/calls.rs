@@ -1,0 +1,84 @@
+//! One world per way in which a program can move bytes through a socket.
+//!
+//! Shape: the C server answers each request with its path → a span per request, in order, none twice.
+use super::scenes;
+use crate::{
+    expect::server,
+    http::{Connection, request},
+    world::World,
+};
+use anyhow::{Context, Result, ensure};
+
+scenes! { "http":
+    read_and_write_are_seen,
+    recv_and_send_are_seen,
+    recvfrom_and_sendto_are_seen,
+    readv_and_writev_with_several_segments_are_seen,
+    recvmsg_and_sendmsg_are_seen,
+    recvmmsg_and_sendmmsg_are_seen,
+    a_body_by_sendfile_does_not_hide_its_head,
+    a_body_by_splice_does_not_hide_its_head,
+    peeked_bytes_are_not_counted_twice,
+    a_head_in_single_bytes_and_an_answer_in_sevens_are_whole,
+    non_blocking_reads_and_short_writes_are_seen,
+    children_of_an_observed_process_are_observed,
+    every_way_is_seen_by_syscall_exits_too,
+}
+
+/// Requests one by one, then pipelined, then with a long head; each has one span with its own path.
+fn answered(world: &mut World, way: &str) -> Result<()> {
+    let app = world.calls(way)?;
+    let agent = world.observe(app)?;
+    let mut connection = Connection::open(app.address())?;
+    let mut paths = Vec::new();
+    for n in 0..5 {
+        paths.push(format!("/{way}/{n}"));
+        let body = connection.get(&format!("/{way}/{n}"), &[])?.body;
+        ensure!(body.starts_with(format!("/{way}/{n} ").as_bytes()), "the server answered another request");
+    }
+    let pipelined: Vec<String> = (5..10).map(|n| format!("/{way}/{n}")).collect();
+    connection.send(pipelined.iter().map(|path| request("GET", path, &[])).collect::<String>())?;
+    for path in &pipelined {
+        connection.response("GET").with_context(|| path.clone())?;
+    }
+    paths.extend(pipelined);
+    paths.push(format!("/{way}/long"));
+    connection.get(&format!("/{way}/long"), &[("X-Fill", &"f".repeat(3000))])?;
+    for path in &paths {
+        agent.expect(&server("GET").path(path).status(200).lacks("error.type"))?;
+    }
+    let finished = agent.stop()?;
+    ensure!(finished.spans.len() == paths.len(), "{} requests, {} spans", paths.len(), finished.spans.len());
+    Ok(())
+}
+
+/// The fallback for kernels without socket tracepoints sees the same.
+fn every_way_is_seen_by_syscall_exits_too(world: &mut World) -> Result<()> {
+    world.hook("syscalls");
+    for way in WAYS {
+        answered(world, way).with_context(|| way.to_owned())?;
+    }
+    Ok(())
+}
+
+/// A world per row of the server's table.
+macro_rules! ways {
+    ($($name:ident: $way:literal),+ $(,)?) => {
+        const WAYS: &[&str] = &[$($way),+];
+        $(fn $name(world: &mut World) -> Result<()> { answered(world, $way) })+
+    };
+}
+ways! {
+    read_and_write_are_seen: "read-write",
+    recv_and_send_are_seen: "recv-send",
+    recvfrom_and_sendto_are_seen: "recvfrom-sendto",
+    readv_and_writev_with_several_segments_are_seen: "readv-writev",
+    recvmsg_and_sendmsg_are_seen: "recvmsg-sendmsg",
+    recvmmsg_and_sendmmsg_are_seen: "recvmmsg-sendmmsg",
+    a_body_by_sendfile_does_not_hide_its_head: "read-sendfile",
+    a_body_by_splice_does_not_hide_its_head: "read-splice",
+    peeked_bytes_are_not_counted_twice: "peek-write",
+    a_head_in_single_bytes_and_an_answer_in_sevens_are_whole: "bytewise",
+    non_blocking_reads_and_short_writes_are_seen: "nonblocking",
+    children_of_an_observed_process_are_observed: "fork",
+}

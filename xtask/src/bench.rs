@@ -1,0 +1,30 @@
+//! `cargo xtask bench [NAME…]`: what wirespan costs, measured on this machine.
+//!
+//! Shape: names → figures beside their targets, as a table and as `target/bench/figures.json`. Not here: the measuring
+//! (see `tests/src/bench.rs`, where the worlds are).
+use crate::{
+    build,
+    command::{self, cargo, require_root},
+    e2e,
+    setup::{self, Need},
+};
+use anyhow::{Result, ensure};
+
+/// Which benches.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// `replay`, `socket`, `overhead`, `footprint`; none means all
+    names: Vec<String>,
+}
+
+/// Builds what is measured as people get it, and measures.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    require_root("bench")?;
+    setup::ensure(&e2e::NEEDS)?;
+    setup::ensure(&[Need::Program { program: "valgrind", package: "valgrind" }])?;
+    build::agent()?;
+    command::run(&mut cargo(&["build", "--release", "--package", "wirespan-tests"])?)?;
+    let success = command::watch(command::new("target/release/bench")?.args(&args.names), |_| {})?;
+    ensure!(success, "the bench could not measure everything");
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! `cargo xtask setup`: installs what the other tasks need and the machine lacks, and says what it does.
+//!
+//! Shape: a list of needs → each is there, or one sentence says which is not and why. A need that is met costs a look
+//! at a file: no network, no output. Everything of ours goes to `.cache` (ignored by git); only Debian packages and
+//! rustup's components change the machine. Not here: compiling the agent (see `build`).
+mod debian;
+pub(crate) mod log;
+pub(crate) mod shop;
+mod stamp;
+mod toolchain;
+
+use crate::command::root;
+use anyhow::{Context, Result};
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    time::Instant,
+};
+
+/// Something that a task cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// What compiles the kernel programs: nightly Rust with its sources, and bpf-linker.
+    Kernel,
+    /// A program in the search path, and the Debian package that brings it.
+    Program {
+        /// What is run.
+        program: &'static str,
+        /// What is installed when it is not there.
+        package: &'static str,
+    },
+}
+
+/// Installs everything that any task of this repository needs.
+pub(crate) fn run() -> Result<()> {
+    let started = Instant::now();
+    ensure(&[Need::Kernel, Need::Program { program: "setpriv", package: "util-linux" }])?;
+    let services = shop::services()?.len();
+    let all = shop::SERVICES.len();
+    println!(
+        "setup: the toolchain and {services} of {all} services are there ({:.1} s)",
+        started.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+/// Installs what is missing of `needs`; the first that cannot be had is the error.
+pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
+    for need in needs {
+        match need {
+            Need::Kernel => toolchain::ensure()?,
+            Need::Program { program, package } => debian::ensure(&[(program, package)])?,
+        }
+    }
+    Ok(())
+}
+
+/// Held while something in `.cache` is made: a second task waits instead of making it too.
+fn lock() -> Result<File> {
+    let path = cache()?.join("setup.lock");
+    let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
+    file.lock().with_context(|| format!("lock {}", path.display()))?;
+    Ok(file)
+}
+
+/// The project's own folder for what it installs and builds outside of cargo.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let folder = root()?.join(".cache");
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
