@@ -47,6 +47,8 @@ pub(super) fn config(
             propagators,
             peer_wait: settings.correlate_peer_wait.value,
             hold: settings.correlate_hold.value,
+            patience: settings.correlate_patience.value,
+            only: settings.correlate_only.value,
         },
         redact: redact(&settings),
         sample: Sample { sampler: settings.sample_sampler.value, ratio: settings.sample_ratio.value.0 },

@@ -57,6 +57,11 @@ keys! {
     correlate_hold: Duration = "correlate.hold", ["WIRESPAN_HOLD"], None, "2s", "duration", "",
         within(Duration::ZERO, MINUTE), false,
         "How long a link waits, after its request was answered, for the process to show how its threads work.";
+    correlate_patience: Duration = "correlate.patience", ["WIRESPAN_PATIENCE"], None, "30s", "duration", "",
+        within(Duration::ZERO, HOUR), false,
+        "How long a finished client span waits for the answer of the request that seems to have caused it.";
+    correlate_only: bool = "correlate.only", ["WIRESPAN_ONLY"], None, "true", "", "", any, false,
+        "Whether being the only open request of a process counts as evidence that it caused a call.";
 
     redact_query: Query = "redact.query", ["WIRESPAN_QUERY"], None, "keys", "drop, keys or values", "", any, false,
         "How much of a query string leaves the node: nothing, its keys, or its values too, except those of credentials.";
@@ -64,10 +69,11 @@ keys! {
         "Keys of query strings whose values always leave the node.";
 
     sample_sampler: Sampler = "sample.sampler", ["OTEL_TRACES_SAMPLER"], None, "parentbased_always_on",
-        "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio", "", any, false,
-        "Which traces are exported. The parentbased samplers obey the decision that came with a request.";
+        "always_on, always_off, traceidratio or probability, each also with parentbased_ before it", "", any, false,
+        "Which traces are exported. The parentbased samplers obey the decision that came with a request; probability obeys `ot=rv` and \
+         tells its threshold as `ot=th` in tracestate.";
     sample_ratio: Ratio = "sample.ratio", ["OTEL_TRACES_SAMPLER_ARG"], None, "1", "0 to 1", "", any, false,
-        "The share that the traceidratio samplers keep. The same trace is kept on every node.";
+        "The share that the traceidratio and probability samplers keep. The same trace is kept on every node.";
 
     resource_service_name: Option<String> = "resource.service_name", ["OTEL_SERVICE_NAME"], None, "", "", "shop", any, false,
         "Name of the observed service. Applies only if the selectors are exactly one --pid, --exe or --port: an agent that observes many \
@@ -120,7 +126,7 @@ keys! {
         "Spans that wait for each exporter. A full queue drops the oldest and counts it.";
     export_batch_timeout: Duration = "export.batch.timeout", ["OTEL_BSP_EXPORT_TIMEOUT"], None, "5s", "duration", "",
         within(Duration::ZERO, HOUR), false,
-        "How long the last flush may take when the agent stops.";
+        "How long the last flush may take when the agent stops, 10 s at most.";
 
     agent_socket: PathBuf = "agent.socket", ["WIRESPAN_SOCKET"], None, "/run/wirespan/agent.sock", "path", "", any, false,
         "Where a running agent answers `wirespan explain`.";

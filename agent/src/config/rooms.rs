@@ -55,6 +55,10 @@ pub struct Correlate {
     pub peer_wait: Duration,
     /// How long a link waits for the process to show how its threads work.
     pub hold: Duration,
+    /// How long a finished client span waits for the answer of its presumed cause.
+    pub patience: Duration,
+    /// Whether being the only open request is evidence.
+    pub only: bool,
 }
 
 /// For `sample`.
@@ -62,7 +66,7 @@ pub struct Correlate {
 pub struct Sample {
     /// Which.
     pub sampler: Sampler,
-    /// 0 to 1, for the traceidratio samplers.
+    /// 0 to 1, for the traceidratio and probability samplers.
     pub ratio: f64,
 }
 

@@ -51,7 +51,8 @@ fn a_question_over_the_socket_gets_the_owners_answer() {
     runtime.spawn(server::serve(listener, sender));
     runtime.spawn(async move {
         while let Some(question) = questions.recv().await {
-            let found = (question.pid == 7).then(|| Explanation::of(&known(Verdict::Ignore(Skip::Agent)), true));
+            let found =
+                (question.pid == 7).then(|| Explanation::of(&known(Verdict::Ignore(Skip::Agent)), true));
             drop(question.answer.send(found));
         }
     });

@@ -77,7 +77,10 @@ fn client(endpoint: &Endpoint, compression: Compression) -> TraceServiceClient<C
     let client = TraceServiceClient::new(endpoint.connect_lazy());
     match compression {
         Compression::None => client,
-        Compression::Gzip => client.send_compressed(CompressionEncoding::Gzip),
+        // grpc-go answers a compressed request with a compressed answer, asked or not.
+        Compression::Gzip => {
+            client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip)
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+//! Every exporter against the same receiver: success, failure, slowness, absence.
 mod fake;
 mod tls;
 
