@@ -12,6 +12,14 @@ pub const RECORDS_PER_CALL: usize = 4;
 pub const HEAD_OPENING_BYTES: u32 = 64 * 1024;
 /// Bytes copied of a turn that answers: a status line and its header block, not the body.
 pub const HEAD_ANSWERING_BYTES: u32 = 4 * 1024;
+/// Bytes copied of each further short call of a turn that answers, until [`ANSWERING_TURN_BYTES`] are copied in all: answers to
+/// pipelined requests are one turn, and each begins with a call.
+pub const ANSWERING_CALL_BYTES: u32 = 1024;
+/// Bytes of a call that is short: large bodies travel in larger ones, and cost no record more.
+pub const ANSWERING_SHORT_CALL_BYTES: u32 = 8 * 1024;
+/// Bytes copied of a turn that answers, in all; each further call counts as [`ANSWERING_CALL_BYTES`] at least, so that a body in
+/// many small calls costs a dozen records and no more.
+pub const ANSWERING_TURN_BYTES: u32 = 16 * 1024;
 /// Segments of one iovec that are walked; `UIO_MAXIOV` is 1,024, real servers use two to eight.
 pub const IOV_SEGMENTS: usize = 32;
 /// Connections whose turns are followed in the kernel.
@@ -22,6 +30,8 @@ pub const POLICIES: u32 = 16_384;
 pub const VECTORS: u32 = 1_024;
 /// Threads inside `tcp_sendmsg` or `tcp_recvmsg`, where kprobes are used: one that waits for bytes holds its row meanwhile.
 pub const INFLIGHT: u32 = 16_384;
+/// Ports whose listeners are observed.
+pub const PORTS: u32 = 1_024;
 /// Processes observed or followed provisionally.
 pub const PROCESSES: u32 = 8_192;
 /// Ring bytes per started group of four CPUs.

@@ -50,7 +50,6 @@ offsets! {
     socket_sk: "socket", "sk";
     socket_file: "socket", "file";
     sock_family: "sock", "__sk_common.skc_family";
-    sock_num: "sock", "__sk_common.skc_num";
     sock_dport: "sock", "__sk_common.skc_dport";
     sock_rcv_saddr: "sock", "__sk_common.skc_rcv_saddr";
     sock_daddr: "sock", "__sk_common.skc_daddr";
@@ -62,6 +61,7 @@ offsets! {
     tcp_write_seq: "tcp_sock", "write_seq";
     tcp_copied_seq: "tcp_sock", "copied_seq";
     tcp_rcv_nxt: "tcp_sock", "rcv_nxt";
+    tcp_sport: "tcp_sock", "inet_conn.icsk_inet.inet_sport";
     tcp_ulp_ops: "tcp_sock", "inet_conn.icsk_ulp_ops";
     msghdr_iter: "msghdr", "msg_iter";
     iter_type: "iov_iter", "iter_type";

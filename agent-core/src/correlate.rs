@@ -54,13 +54,14 @@ pub struct Settings {
     pub local_addresses: Vec<IpAddr>,
     /// How long a request waits for the other end of its connection, if that is on this node. More than `assemble` holds a segment back.
     pub peer_wait_ns: u64,
-    /// How long a link waits, after its request was answered, for the process to show how its threads work.
+    /// How long a link by thread may yet be contradicted: after its request was answered if the process has not shown enough of how
+    /// its threads work, after the call's end if it has and the request is not answered yet.
     pub hold_ns: u64,
     /// How long a finished client span waits for the answer of the request that seems to have caused it.
     pub patience_ns: u64,
     /// How long, after records were lost, a request may be open that was never seen.
     pub loss_memory_ns: u64,
-    /// Exchanges kept, open or undecided; the oldest is given up.
+    /// Exchanges kept, open or undecided, of about 1 KiB each; the oldest is given up.
     pub max_exchanges: usize,
     /// Whether being the only open request counts as evidence.
     pub only: bool,
@@ -77,7 +78,7 @@ impl Default for Settings {
             hold_ns: 2_000_000_000,
             patience_ns: 30_000_000_000,
             loss_memory_ns: 5_000_000_000,
-            max_exchanges: 65_536,
+            max_exchanges: 32_768,
             only: true,
         }
     }
@@ -151,6 +152,7 @@ impl Correlator {
         self.now = self.now.max(now);
         self.confirm(out);
         self.stop_waiting(self.now, out);
+        self.stop_patience(self.now, out);
     }
 
     /// Records were lost, it was noticed at `at`: requests may be open that were never seen, and answers may have been missed.
@@ -200,6 +202,17 @@ impl Correlator {
         self.forest.len()
     }
 
+    /// When records of this process were last known to be lost; `None` if never.
+    fn last_loss(&self, process: ProcessId) -> Option<Nanos> {
+        let own = self.processes.get(process).map_or(Nanos(0), |process| process.lost_at);
+        Some(self.lost_at.max(own)).filter(|at| *at != Nanos(0))
+    }
+
+    /// Records of this process were lost after this time.
+    fn was_lost_since(&self, process: ProcessId, at: Nanos) -> bool {
+        self.last_loss(process).is_some_and(|lost_at| at <= lost_at)
+    }
+
     fn end(&mut self, ended: Box<Ended>, out: &mut Vec<Span>) {
         let id = ended.id;
         let Some(node) = self.forest.get_mut(id) else {
@@ -222,8 +235,10 @@ impl Correlator {
     fn make_room(&mut self, out: &mut Vec<Span>) {
         while self.forest.len() >= self.settings.max_exchanges {
             let Some(id) = self.forest.oldest() else { return };
-            self.counts.evicted += 1;
-            if self.forest.get(id).is_some_and(|node| node.ended.is_none()) {
+            if self.forest.get(id).is_some_and(|node| node.ended.is_some()) {
+                self.counts.hurried += 1;
+            } else {
+                self.counts.evicted += 1;
                 self.end(forest::cut_short(id, self.now, crate::exchange::End::Evicted), out);
             }
             self.force(id, out);

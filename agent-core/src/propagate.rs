@@ -9,7 +9,6 @@ mod b3;
 mod baggage;
 mod hex;
 mod jaeger;
-pub(crate) mod percent;
 #[cfg(test)]
 mod tests;
 mod tracestate;

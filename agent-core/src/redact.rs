@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::propagate::percent;
+use crate::percent;
 
 /// What stands in place of a value.
 pub const REDACTED: &str = "REDACTED";

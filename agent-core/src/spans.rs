@@ -120,6 +120,14 @@ pub struct Rules {
     pub response_fields: Vec<String>,
 }
 
+impl Rules {
+    /// Request and response fields that spans are made of, lower case: what `assemble` has to keep besides trace context.
+    pub fn kept_fields(&self) -> Vec<String> {
+        let own = http::FIELDS.iter().map(|&name| name.to_owned());
+        own.chain(self.request_fields.iter().cloned()).chain(self.response_fields.iter().cloned()).collect()
+    }
+}
+
 /// What an exchange says of itself, whoever caused it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Description {

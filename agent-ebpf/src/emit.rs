@@ -2,83 +2,25 @@
 //!
 //! Shape: a record in scratch memory in, ring bytes out. User space drains on a timer: a wake-up per record would cost the
 //! observed program 6 µs a call. It is woken when the ring fills past its high-water mark, and by records that ask for it.
-use crate::{kernel::globals, kernel::rows::count, maps::EVENTS};
+use crate::{
+    kernel::{clock, globals, rows::count},
+    maps::EVENTS,
+    scratch::Scratch,
+};
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::generated,
 };
 use core::{ffi::c_void, hint::black_box};
 use wirespan_common::{
-    event::{BytesRecord, ExecRecord, Header},
+    event::{BytesRecord, Header},
     limits,
     reason::Reason,
 };
 use zerocopy::IntoBytes;
 
-/// Largest piece of one segment that is copied at once. The verifier adds it to any place in a record's data.
-pub(crate) const PIECE_BYTES: usize = 8 * 1024;
-
-/// A record of bytes while it is built: more room than its data may take, see [`PIECE_BYTES`].
-#[repr(C)]
-pub(crate) struct Scratch {
-    /// Where the walk through a vector is.
-    pub walk: Walk,
-    /// The record.
-    pub record: BytesRecord,
-    /// Its data.
-    pub data: [u8; limits::RECORD_DATA_BYTES + PIECE_BYTES],
-}
-const _: () = assert!(size_of::<Scratch>() <= 32 * 1024, "a per-CPU value may have 32 KiB");
-
-/// Where a walk through an iovec is. It is kept in map memory, whose values the verifier does not follow: so the states of
-/// all ways through one step are the same to it, and the walk takes it a few thousand steps instead of millions.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct Walk {
-    /// Address of the next entry.
-    pub entry: u64,
-    /// Entries left, counted down.
-    pub entries: u64,
-    /// Rest of the current segment.
-    pub base: u64,
-    /// Bytes in it.
-    pub len: u64,
-    /// Bytes to pass over.
-    pub skip: u64,
-    /// The last eight bytes so far.
-    pub tail: u64,
-    /// Bytes still wanted.
-    pub want: u32,
-    /// Bytes that no record stands for yet.
-    pub left: u32,
-    /// Bytes in the scratch record.
-    pub filled: u32,
-    /// Zero.
-    pub reserved: u32,
-}
-
-impl Scratch {
-    /// Loads the walk from memory.
-    #[inline(always)]
-    pub(crate) fn load_walk(&self) -> Walk {
-        // SAFETY: a field of `self`.
-        unsafe { core::ptr::read_volatile(&raw const self.walk) }
-    }
-
-    /// Stores the walk to memory.
-    #[inline(always)]
-    pub(crate) fn store_walk(&mut self, walk: Walk) {
-        // SAFETY: a field of `self`.
-        unsafe { core::ptr::write_volatile(&raw mut self.walk, walk) }
-    }
-}
-
-/// An exec record while it is built.
-#[repr(C)]
-pub(crate) struct ExecScratch {
-    /// The record.
-    pub record: ExecRecord,
-}
+/// Bytes between two looks at how full the ring is: a look costs a few nanoseconds, a wake-up 6 µs.
+const LOOK_BYTES: u64 = 32 * 1024;
 
 /// Should this record wake user space?
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,17 +47,21 @@ pub(crate) fn emit_bytes(scratch: &mut Scratch, captured: u32) -> Result<(), Rea
     scratch.record.captured = captured;
     scratch.record.header.len = len;
     let len = u64::from(len);
-    let flags = u64::from(wake_at_high_water(len));
+    let flags = u64::from(wake_at_high_water(scratch, len));
     output((&raw const scratch.record).cast(), len, flags)
 }
 
-/// Wakes user space with the record that crosses the high-water mark, not with those after it.
+/// Looks at the ring every [`LOOK_BYTES`] that this CPU wrote, and wakes user space if too much waits in it.
 #[inline(always)]
-fn wake_at_high_water(len: u64) -> u32 {
+fn wake_at_high_water(scratch: &mut Scratch, len: u64) -> u32 {
+    scratch.since_look = scratch.since_look.wrapping_add(len);
+    if scratch.since_look < LOOK_BYTES {
+        return BPF_RB_NO_WAKEUP;
+    }
+    scratch.since_look = 0;
     // SAFETY: a map and a constant.
     let waiting = unsafe { generated::bpf_ringbuf_query(ring(), u64::from(BPF_RB_AVAIL_DATA)) };
-    let mark = globals::high_water_bytes();
-    if waiting <= mark && waiting.wrapping_add(len) > mark { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }
+    if waiting > globals::high_water_bytes() { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }
 }
 
 #[inline(always)]
@@ -143,5 +89,5 @@ pub(crate) fn run(handler: impl FnOnce() -> Result<(), Reason>) -> i32 {
 /// Fields that every header has; `len`, `kind` and `flags` are the record's.
 #[inline(always)]
 pub(crate) fn header<T>(kind: u16) -> Header {
-    Header { kind, len: size_of::<T>() as u32, cpu: crate::kernel::clock::cpu(), ..Header::default() }
+    Header { kind, len: size_of::<T>() as u32, cpu: clock::cpu(), ..Header::default() }
 }

@@ -9,4 +9,5 @@ pub(crate) mod process;
 pub(crate) mod receive;
 pub(crate) mod registers;
 pub(crate) mod syscall;
+pub(crate) mod tail;
 pub(crate) mod tracepoint;

@@ -3,6 +3,7 @@ pub(crate) mod access;
 pub(crate) mod clock;
 pub(crate) mod file;
 pub(crate) mod globals;
+pub(crate) mod opaque;
 pub(crate) mod regs;
 pub(crate) mod rows;
 pub(crate) mod sock;

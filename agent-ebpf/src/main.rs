@@ -13,6 +13,7 @@ mod handlers;
 mod hooks;
 mod kernel;
 mod maps;
+mod scratch;
 
 /// The verifier proves that nothing panics; the compiler does not know that.
 #[panic_handler]

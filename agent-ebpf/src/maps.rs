@@ -1,5 +1,5 @@
 //! All maps. Preallocated, because allocation in a probe may fail or deadlock on older kernels; together below 16 MiB.
-use crate::emit::{ExecScratch, Scratch};
+use crate::scratch::{ExecScratch, Scratch};
 use aya_ebpf::{
     macros::map,
     maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
@@ -19,6 +19,10 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(limits::RING_BYTES, 
 /// the last thread and by user space. A missed delete leaves a row that user space finds by its start time.
 #[map]
 pub(crate) static PROCESSES: HashMap<u32, Process> = HashMap::with_max_entries(limits::PROCESSES, 0);
+
+/// Port, host order → 1: whoever begins to listen there is followed from that moment. Written by user space alone, once.
+#[map]
+pub(crate) static PORTS: HashMap<u16, u8> = HashMap::with_max_entries(limits::PORTS, 0);
 
 /// Socket cookie → [`ConnectionState`]. Inserted by the first bytes an observed process moves, deleted when the socket is
 /// destroyed. A missed delete leaves a dead row: cookies are never reused.

@@ -1,1 +1,201 @@
-//! What this machine supports.
+//! What this machine supports: privileges, kernel features, which way each hook is seen and what each missing one costs.
+//!
+//! Shape: probes → [`Report`], as text or JSON. Every variant is tried by loading it, never by the kernel's version.
+//! Not here: one process (see `explain`).
+use crate::attach::{self, HookReport, Outcome};
+use serde::Serialize;
+use std::{collections::BTreeSet, fmt, fs, path::Path};
+
+/// A capability and what is lost without it. Numbers: include/uapi/linux/capability.h.
+const CAPABILITIES: [(u32, &str, &str); 4] = [
+    (39, "CAP_BPF", "nothing can be loaded (attach)"),
+    (38, "CAP_PERFMON", "no program that reads kernel memory can be loaded (attach)"),
+    (
+        19,
+        "CAP_SYS_PTRACE",
+        "executables, ports and environment of other users' processes are not seen (discover, enrich)",
+    ),
+    (2, "CAP_DAC_READ_SEARCH", "files under /proc of other users are not read (discover, enrich)"),
+];
+/// CAP_SYS_ADMIN holds what CAP_BPF and CAP_PERFMON hold.
+const SYS_ADMIN: u32 = 21;
+
+/// A yes or no with its meaning.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub name: String,
+    /// Is it there?
+    pub ok: bool,
+    /// What it is, or what its absence costs.
+    pub detail: String,
+}
+
+/// One way to have a hook.
+#[derive(Clone, Debug, Serialize)]
+pub struct Variant {
+    /// `tracepoints`, `fentry`, `kprobe`, `syscalls`; absent where there is one way.
+    pub kind: Option<String>,
+    /// `chosen`, `works` or `refused`.
+    pub outcome: &'static str,
+    /// What it is good for.
+    pub good_for: &'static str,
+    /// Why it was refused.
+    pub reason: Option<String>,
+}
+
+/// One hook.
+#[derive(Clone, Debug, Serialize)]
+pub struct Hook {
+    /// What it is needed for: missing without it.
+    pub needed_for: &'static str,
+    /// The best first. The first that works is chosen.
+    pub variants: Vec<Variant>,
+}
+
+/// The whole answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Version of the agent.
+    pub agent: &'static str,
+    /// Kernel release.
+    pub kernel: String,
+    /// Privileges and kernel features.
+    pub checks: Vec<Check>,
+    /// Hooks.
+    pub hooks: Vec<Hook>,
+    /// Why hooks could not be tried at all.
+    pub error: Option<String>,
+}
+
+impl Report {
+    /// Can the agent trace here?
+    pub fn is_able(&self) -> bool {
+        let has_way = |hook: &Hook| hook.variants.iter().any(|variant| variant.outcome != "refused");
+        self.error.is_none() && self.hooks.first().is_some_and(has_way)
+    }
+}
+
+/// Looks at this machine. Loads programs and unloads them again; observes nobody.
+pub fn examine() -> Report {
+    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    let (hooks, error) = match attach::survey() {
+        Ok(reports) => (hooks(reports), None),
+        Err(error) => (Vec::new(), Some(chain(&error))),
+    };
+    Report { agent: env!("CARGO_PKG_VERSION"), kernel, checks: checks(Path::new("/")), hooks, error }
+}
+
+/// An error with its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn hooks(reports: Vec<HookReport>) -> Vec<Hook> {
+    // What carries bytes comes first: without it there is nothing to trace.
+    let mut reports = reports;
+    reports.sort_by_key(|report| report.id != attach::HookId::SocketBytes);
+    reports.into_iter().map(hook).collect()
+}
+
+fn hook(report: HookReport) -> Hook {
+    let mut is_chosen = false;
+    let variants = report.variants.into_iter().map(|variant| {
+        let (outcome, reason) = match variant.outcome {
+            Outcome::Refused { reason } => ("refused", Some(reason)),
+            Outcome::Works | Outcome::Chosen if !is_chosen => {
+                is_chosen = true;
+                ("chosen", None)
+            }
+            Outcome::Works | Outcome::Chosen | Outcome::NotTried => ("works", None),
+        };
+        Variant { kind: variant.kind.map(|kind| kind.to_string()), outcome, good_for: variant.doc, reason }
+    });
+    Hook { needed_for: report.needed_for, variants: variants.collect() }
+}
+
+fn checks(root: &Path) -> Vec<Check> {
+    let held = held_capabilities(&fs::read_to_string(root.join("proc/self/status")).unwrap_or_default());
+    let is_admin = held.contains(&SYS_ADMIN);
+    let mut checks: Vec<Check> = CAPABILITIES
+        .iter()
+        .map(|(number, name, cost)| {
+            let covered = is_admin && matches!(number, 38 | 39);
+            let ok = held.contains(number) || covered;
+            let detail = if ok { "held".to_owned() } else { format!("missing: {cost}") };
+            Check { name: (*name).into(), ok, detail }
+        })
+        .collect();
+    checks.push(file(
+        root,
+        "sys/kernel/btf/vmlinux",
+        "BTF",
+        "offsets of kernel structs are not known: nothing can be traced",
+    ));
+    let lockdown = fs::read_to_string(root.join("sys/kernel/security/lockdown")).unwrap_or_default();
+    let mode = lockdown.split('[').nth(1).and_then(|rest| rest.split(']').next()).unwrap_or("none");
+    let detail = match mode {
+        "confidentiality" => "confidentiality: kernel memory may not be read, nothing can be traced",
+        "integrity" => "integrity: nothing that wirespan does needs more",
+        _ => "off, or not visible",
+    };
+    checks.push(Check { name: "lockdown".into(), ok: mode != "confidentiality", detail: detail.into() });
+    checks
+}
+
+fn file(root: &Path, path: &str, name: &str, cost: &str) -> Check {
+    let ok = root.join(path).exists();
+    let detail = if ok { format!("/{path}") } else { format!("/{path} is missing: {cost}") };
+    Check { name: name.into(), ok, detail }
+}
+
+/// Numbers of the effective capabilities in proc_pid_status(5).
+fn held_capabilities(status: &str) -> BTreeSet<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
+    let bits = u64::from_str_radix(line.trim(), 16).unwrap_or(0);
+    (0..64).filter(|bit| bits >> bit & 1 == 1).collect()
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "wirespan {} on Linux {}", self.agent, self.kernel)?;
+        for check in &self.checks {
+            writeln!(f, "  {} {:<20} {}", if check.ok { "ok" } else { "--" }, check.name, check.detail)?;
+        }
+        if let Some(error) = &self.error {
+            writeln!(f, "hooks cannot be tried: {error}")?;
+        }
+        for hook in &self.hooks {
+            writeln!(f, "{}", hook.needed_for)?;
+            for variant in &hook.variants {
+                let kind = variant.kind.as_deref().unwrap_or("the only way");
+                writeln!(f, "  {:<8} {kind:<12} {}", variant.outcome, variant.good_for)?;
+                if let Some(reason) = &variant.reason {
+                    writeln!(f, "  {:<8} {:<12} because: {reason}", "", "")?;
+                }
+            }
+        }
+        let verdict = if self.is_able() { "wirespan can trace here" } else { "wirespan cannot trace here" };
+        writeln!(f, "{verdict}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_read_from_the_status_file() {
+        let held = held_capabilities("Name:\tx\nCapEff:\t000000c000080004\n");
+        assert_eq!(held, BTreeSet::from([2, 19, 38, 39]));
+        assert!(held_capabilities("").is_empty());
+    }
+
+    #[test]
+    fn a_machine_without_btf_is_told_what_that_costs() {
+        let folder = tempfile::tempdir().unwrap();
+        let btf = checks(folder.path()).into_iter().find(|check| check.name == "BTF").unwrap();
+        assert!(!btf.ok && btf.detail.contains("nothing can be traced"), "{btf:?}");
+    }
+}

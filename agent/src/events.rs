@@ -3,4 +3,9 @@
 //! Shape: `ring` hands out records as bytes, `decode` turns them into [`decode::Record`]: core events and process events.
 //! Clock: monotonic. Invariant: no byte sequence makes it panic, and what it cannot read is counted with its reason.
 pub mod decode;
+mod encode;
 pub mod ring;
+
+pub use decode::{Exec, Record, decode};
+pub use encode::progress_record;
+pub use ring::Ring;

@@ -7,7 +7,6 @@
 mod clock;
 mod console;
 mod encode;
-mod endpoint;
 mod grpc;
 mod http;
 mod json;
@@ -20,7 +19,6 @@ mod tests;
 mod tls;
 mod worker;
 
-pub use endpoint::EndpointError;
 pub use settings::{Batch, Compression, Console, Kind, Otlp, Protocol, Settings};
 pub use tls::TlsError;
 
@@ -58,9 +56,6 @@ counters! {
 /// Why export cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The endpoint.
-    #[error(transparent)]
-    Endpoint(#[from] EndpointError),
     /// The certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -98,10 +93,15 @@ struct Running {
 
 /// Starts the exporters; inside a tokio runtime. A receiver that is not there is no error: spans wait for it.
 pub fn start(settings: &Settings) -> Result<Handle, StartError> {
-    start_with(settings, &|| Box::new(tokio::io::stdout()))
+    start_with(settings, Clock::new(), &|| Box::new(tokio::io::stdout()))
 }
 
-fn start_with(settings: &Settings, stdout: &dyn Fn() -> Output) -> Result<Handle, StartError> {
+/// As [`start`], for spans of another time or machine: `unix_minus_monotonic_ns` was that machine's offset.
+pub fn start_replay(settings: &Settings, unix_minus_monotonic_ns: i64) -> Result<Handle, StartError> {
+    start_with(settings, Clock::of_recording(unix_minus_monotonic_ns), &|| Box::new(tokio::io::stdout()))
+}
+
+fn start_with(settings: &Settings, clock: Clock, stdout: &dyn Fn() -> Output) -> Result<Handle, StartError> {
     let (closed_tx, closed) = watch::channel(false);
     let mut exporters = Vec::new();
     for kind in &settings.exporters {
@@ -116,10 +116,14 @@ fn start_with(settings: &Settings, stdout: &dyn Fn() -> Output) -> Result<Handle
         exporters.push((exporter, shared));
     }
     let exporters = exporters.into_iter().map(|(exporter, shared)| Running {
-        task: tokio::spawn(worker::run(exporter, Backoff::new(&settings.otlp), shared.clone())),
+        task: tokio::spawn(worker::run(
+            exporter,
+            Backoff::new(settings.otlp.initial_backoff, settings.otlp.max_backoff),
+            shared.clone(),
+        )),
         shared,
     });
-    Ok(Handle { clock: Clock::new(), exporters: exporters.collect(), closed })
+    Ok(Handle { clock, exporters: exporters.collect(), closed })
 }
 
 fn exporter(

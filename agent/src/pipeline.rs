@@ -1,1 +1,166 @@
-//! The whole agent on one screen.
+//! The whole agent on one screen: who runs where, what connects them, and how it ends.
+//!
+//! Shape: [`run`] starts the exporters on a small runtime and the [`observer`] on a thread of its own; spans go from the one to the
+//! others through each exporter's bounded queue (drop oldest, counted), questions come back through a channel of 16 (refused).
+//! Not here: what any room does.
+mod core;
+mod observer;
+mod replay;
+mod settings;
+
+pub use replay::replay;
+pub use settings::select;
+
+use crate::{
+    attach,
+    config::{Config, Source, System},
+    explain::server,
+    export,
+    recording::{self, Meta, Writer},
+    telemetry::Snapshot,
+};
+use observer::Observer;
+use rustix::time::{ClockId, clock_gettime};
+use std::{
+    io,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            ffi::OsStrExt,
+            net::{SocketAddr, UnixDatagram},
+        },
+    },
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+use thiserror::Error;
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tracing::{debug, info, warn};
+
+/// Questions that wait for the observer; more are refused.
+const QUESTIONS: usize = 16;
+
+/// Why the agent cannot start, or had to stop.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// No runtime or no thread.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+    /// The kernel side.
+    #[error(transparent)]
+    Kernel(#[from] attach::Error),
+    /// An exporter.
+    #[error("cannot export: {0}")]
+    Export(#[from] export::StartError),
+    /// The recording.
+    #[error(transparent)]
+    Recording(#[from] recording::Error),
+    /// The observer's thread panicked: a defect.
+    #[error("the observing thread failed")]
+    Observer,
+}
+
+/// Traces until SIGTERM, SIGINT, the configured time, or the end of stdout's reader. With `recording`, writes the ring's records too.
+pub fn run(config: &Config, recording: Option<&Path>) -> Result<Snapshot, Error> {
+    let runtime = runtime()?;
+    let _inside = runtime.enter();
+    let exporters = Arc::new(export::start(&settings::export(config))?);
+    let recorder = recording.map(|path| Writer::create(path, &meta())).transpose()?;
+    let (mut observer, ring) = Observer::new(config, Arc::clone(&exporters), recorder)?;
+    let (questions, asked) = mpsc::channel(QUESTIONS);
+    match server::bind(&config.agent.socket) {
+        Ok(listener) => drop(runtime.spawn(server::serve(listener, questions))),
+        Err(error) => {
+            warn!(%error, socket = %config.agent.socket.display(), "`wirespan explain` cannot ask this agent");
+        }
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    observer.begin();
+    notify_ready();
+    let thread =
+        thread::Builder::new().name("observer".into()).spawn(move || observer.run(ring, asked, &stopped))?;
+    runtime.block_on(until_stopped(config, &exporters))?;
+    stop.store(true, Ordering::Relaxed);
+    let mut snapshot = thread.join().map_err(|_| Error::Observer)?;
+    drop(std::fs::remove_file(&config.agent.socket));
+    finish(runtime, exporters, config, &mut snapshot);
+    Ok(snapshot)
+}
+
+/// Flushes the exporters, and replaces their counters in `snapshot` by the last ones.
+fn finish(runtime: Runtime, exporters: Arc<export::Handle>, config: &Config, snapshot: &mut Snapshot) {
+    let within = config.export.batch.timeout.min(settings::FLUSH_WITHIN);
+    if let Some(exporters) = Arc::into_inner(exporters) {
+        let rows = runtime.block_on(exporters.shutdown(within));
+        snapshot.rows.retain(|row| !row.room.starts_with("export"));
+        snapshot.add(rows);
+    }
+    runtime.shutdown_background();
+}
+
+async fn until_stopped(config: &Config, exporters: &export::Handle) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let time_is_up = async {
+        match config.run_for {
+            Some(time) => tokio::time::sleep(time).await,
+            None => std::future::pending().await,
+        }
+    };
+    let why = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+        () = time_is_up => "--for is over",
+        () = exporters.closed() => "nobody reads stdout",
+    };
+    info!(why, "stopping");
+    Ok(())
+}
+
+/// One thread carries all exporters: they wait more than they work.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).max_blocking_threads(4).enable_all().build()
+}
+
+fn meta() -> Meta {
+    let read = |clock| {
+        let time = clock_gettime(clock);
+        time.tv_sec * 1_000_000_000 + time.tv_nsec
+    };
+    Meta {
+        agent: env!("CARGO_PKG_VERSION").into(),
+        unix_minus_monotonic_ns: read(ClockId::Realtime) - read(ClockId::Monotonic),
+    }
+}
+
+/// Seeds the ids of traces and spans. Without the kernel's randomness the clocks must do: ids need not be secret.
+fn seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    if getrandom::fill(&mut seed).is_err() {
+        let now = observer::now().0 ^ u64::from(std::process::id()).rotate_left(32);
+        seed.iter_mut().zip(now.to_le_bytes()).for_each(|(to, from)| *to = from);
+    }
+    seed
+}
+
+/// Tells systemd, if it asked to be told: sd_notify(3).
+fn notify_ready() {
+    let Some(path) = System.get("NOTIFY_SOCKET") else { return };
+    let address = match path.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(std::ffi::OsStr::new(name).as_bytes()),
+        None => SocketAddr::from_pathname(path),
+    };
+    let sent = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(b"READY=1", &address));
+    if let Err(error) = sent {
+        debug!(%error, "cannot notify systemd");
+    }
+}

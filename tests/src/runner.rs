@@ -90,9 +90,9 @@ fn is_named(scene: &Scene, names: &[String]) -> bool {
 
 fn play(scene: &Scene) -> Result<()> {
     let mut world = World::new()?;
-    (scene.play)(&mut world).map_err(|error| match error.downcast_ref::<Skip>() {
-        Some(_) => error,
-        None => error.context(world.last_words()).context("what the programs said last is below"),
+    (scene.play)(&mut world).map_err(|error| {
+        let last_words = world.last_words();
+        if error.is::<Skip>() || last_words.is_empty() { error } else { error.context(last_words) }
     })
 }
 

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 pub struct World {
     scratch: TempDir,
     apps: Vec<Process>,
+    hook: Option<&'static str>,
 }
 
 /// A program of the world that listens.
@@ -41,7 +42,7 @@ impl App {
 impl World {
     /// An empty one.
     pub fn new() -> Result<World> {
-        Ok(World { scratch: TempDir::with_prefix("wirespan-world-")?, apps: Vec::new() })
+        Ok(World { scratch: TempDir::with_prefix("wirespan-world-")?, apps: Vec::new(), hook: None })
     }
 
     /// A folder for files of this world.
@@ -49,9 +50,9 @@ impl World {
         self.scratch.path()
     }
 
-    /// The agent's binary: built by `cargo xtask build`.
+    /// The agent's binary, beside the runner: `cargo xtask build` makes it.
     pub fn wirespan(&self) -> Result<PathBuf> {
-        let path = repository()?.join("target/release/wirespan");
+        let path = own_binary("wirespan")?;
         if !path.is_file() {
             bail!("{} is missing: run `cargo xtask build`", path.display());
         }
@@ -61,7 +62,16 @@ impl World {
     /// The agent, still to be given flags.
     pub fn agent(&self) -> Result<Start> {
         let socket = self.scratch().join("agent.sock").display().to_string();
-        Ok(Start::new(&self.wirespan()?).env("WIRESPAN_SOCKET", &socket))
+        let start = Start::new(&self.wirespan()?).env("WIRESPAN_SOCKET", &socket);
+        Ok(match self.hook {
+            Some(hook) => start.env("WIRESPAN_HOOK", hook),
+            None => start,
+        })
+    }
+
+    /// Agents of this world see socket calls in this way, not in the best one.
+    pub fn hook(&mut self, hook: &'static str) {
+        self.hook = Some(hook);
     }
 
     /// The agent with one observed port, ready.
@@ -117,7 +127,7 @@ impl World {
             "daemon off; worker_processes 2; error_log stderr warn; pid {root}/nginx.pid; user root;
              events {{ worker_connections 1024; }}
              http {{
-               access_log off; sendfile on; keepalive_requests 1000000000; large_client_header_buffers 8 128k;
+               access_log off; sendfile on; client_max_body_size 0; keepalive_requests 1000000000; large_client_header_buffers 8 128k;
                client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
                uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
                server {{ listen {port} reuseport; listen [::]:{port} reuseport; {server} }}

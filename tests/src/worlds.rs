@@ -3,6 +3,7 @@
 //! Shape: one file per group, one function per world; its name is the sentence it shows. The groups are what
 //! `cargo xtask e2e` takes.
 mod calls;
+mod collector;
 mod commands;
 mod context;
 mod http;
@@ -21,6 +22,7 @@ pub fn all() -> Vec<Scene> {
         links::SCENES,
         commands::SCENES,
         operate::SCENES,
+        collector::SCENES,
         load::SCENES,
     ]
     .concat()

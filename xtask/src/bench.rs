@@ -5,6 +5,8 @@
 use crate::{
     build,
     command::{self, cargo, require_root},
+    e2e,
+    setup::{self, Need},
 };
 use anyhow::{Result, ensure};
 
@@ -18,6 +20,8 @@ pub(crate) struct Args {
 /// Builds what is measured as people get it, and measures.
 pub(crate) fn run(args: &Args) -> Result<()> {
     require_root("bench")?;
+    setup::ensure(&e2e::NEEDS)?;
+    setup::ensure(&[Need::Program { program: "valgrind", package: "valgrind" }])?;
     build::agent()?;
     command::run(&mut cargo(&["build", "--release", "--package", "wirespan-tests"])?)?;
     let success = command::watch(command::new("target/release/bench")?.args(&args.names), |_| {})?;

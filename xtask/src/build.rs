@@ -1,7 +1,10 @@
 //! `cargo xtask build`: the agent as people get it.
 //!
 //! Shape: sources → `target/release/wirespan`, with the kernel programs inside it (agent/build.rs compiles them).
-use crate::command::{self, cargo, root};
+use crate::{
+    command::{self, cargo, root},
+    setup::{self, Need},
+};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 
@@ -15,6 +18,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// Builds the agent and gives its path.
 pub(crate) fn agent() -> Result<PathBuf> {
+    setup::ensure(&[Need::Kernel])?;
     command::run(&mut cargo(&["build", "--release", "--package", "wirespan"])?)?;
     Ok(root()?.join("target/release/wirespan"))
 }

@@ -1,9 +1,11 @@
-//! `cargo xtask codegen [--check]`: files that are written by the code they describe.
+//! `cargo xtask codegen [--check]`: the committed files that are written by the code they describe.
 //!
-//! Shape: the tests named `generated_…` compare a committed file with what the code says (expect-test); with
-//! `UPDATE_EXPECT=1` the same tests write it. So a stale file fails `cargo test` too, and nothing is generated at build.
-use crate::command::{self, cargo};
-use anyhow::{Result, ensure};
+//! Shape: a table of files and how each is made → written, or only compared. Nothing is generated at build, so a change
+//! of the ABI or of a key is a visible diff.
+mod abi;
+
+use crate::command::{self, cargo, root};
+use anyhow::{Context, Result, ensure};
 
 /// Write or compare.
 #[derive(clap::Args)]
@@ -13,18 +15,36 @@ pub(crate) struct Args {
     check: bool,
 }
 
-/// Runs the `generated_…` tests of the default members.
+/// The test that compares the example with the agent's table of keys, and writes it when told to.
+const EXAMPLE_TEST: &str = "config::tests::the_example_file_is_what_the_table_says";
+
+/// Makes each file.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let mut tests = cargo(&["test", "--quiet", "--lib", "--", "generated_"])?;
+    let stale = "run `cargo xtask codegen` and commit what changed";
+    text("agent-common/abi.txt", &abi::text()?, args.check).context(stale)?;
+    let mut example =
+        cargo(&["test", "--quiet", "--package=wirespan", "--lib", "--", "--exact", EXAMPLE_TEST])?;
     if !args.check {
-        tests.env("UPDATE_EXPECT", "1");
+        example.env("UPDATE_EXPECT", "1");
     }
-    let mut count = 0;
-    let success = command::watch(&mut tests, |line| {
-        count += crate::test::passed_and_failed(line).map_or(0, |(passed, _)| passed);
-    })?;
-    ensure!(success, "a generated file is stale: run `cargo xtask codegen` and commit what changed");
+    command::run(&mut example).with_context(|| format!("deploy/config.example.yaml is stale: {stale}"))?;
     let verb = if args.check { "up to date" } else { "written" };
-    println!("codegen: {count} generated files {verb}");
+    println!("codegen: agent-common/abi.txt and deploy/config.example.yaml are {verb}");
     Ok(())
+}
+
+/// The ABI's file alone: what the lint asks, because it costs nothing.
+pub(crate) fn check_abi() -> Result<()> {
+    text("agent-common/abi.txt", &abi::text()?, true)
+        .context("run `cargo xtask codegen` and commit what changed")
+}
+
+fn text(path: &str, wanted: &str, check: bool) -> Result<()> {
+    let file = root()?.join(path);
+    let is = std::fs::read_to_string(&file).unwrap_or_default();
+    if is == wanted {
+        return Ok(());
+    }
+    ensure!(!check, "{path} is stale");
+    std::fs::write(&file, wanted).with_context(|| format!("write {path}"))
 }

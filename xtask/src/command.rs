@@ -62,9 +62,8 @@ pub(crate) fn watch(command: &mut Command, mut look: impl FnMut(&str)) -> Result
 
 /// One clear sentence instead of a permission error somewhere later.
 pub(crate) fn require_root(task: &str) -> Result<()> {
-    let uid = capture(Command::new("id").arg("-u"))?;
     ensure!(
-        uid.stdout.trim_ascii() == b"0",
+        rustix::process::geteuid().is_root(),
         "`cargo xtask {task}` must run as root, because it loads eBPF programs; try it again from a root shell"
     );
     Ok(())

@@ -84,11 +84,18 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         setup::ensure(&[Need::Kernel])?;
         Some(build::agent()?)
     };
+    let built = setup::shop::services()?;
+    // Until here Ctrl-C simply ends everything; from here on there are processes to end first.
     let stop = Stop::on_signals()?;
-    let mut shop = Shop::open(args.port, &stop)?;
+    let mut shop = Shop::open(&built, args.port, &stop)?;
     let seen = Arc::new(Seen::default());
     let mut agent = match &binary {
-        Some(binary) => Some(Agent::start(binary, &shop, &stop, sink(&seen, shop.groups()))?),
+        Some(binary) => {
+            let groups = shop.groups();
+            let pids: Vec<u32> = groups.iter().map(|(pid, _)| *pid).collect();
+            let log = shop.logs.join("wirespan.log");
+            Some(Agent::start(binary, &pids, log, &stop, sink(&seen, groups))?)
+        }
         None => None,
     };
     let ports = shop.services.iter().map(|service| (service.name, service.port)).collect();

@@ -4,8 +4,19 @@
 use crate::{
     build,
     command::{self, cargo, require_root, root},
+    setup::{self, Need},
 };
 use anyhow::{Context, Result, ensure};
+
+/// Programs that the worlds start, and the Debian packages that bring them.
+pub(crate) const NEEDS: [Need; 6] = [
+    Need::Program { program: "cc", package: "gcc" },
+    Need::Program { program: "curl", package: "curl" },
+    Need::Program { program: "nginx", package: "nginx-light" },
+    Need::Program { program: "python3", package: "python3" },
+    Need::Program { program: "setpriv", package: "util-linux" },
+    Need::Program { program: "wrk", package: "wrk" },
+];
 
 /// Which worlds.
 #[derive(clap::Args)]
@@ -50,6 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Builds the agent and the worlds, runs those named and reads the runner's last line.
 pub(crate) fn worlds(names: &[String]) -> Result<Tally> {
+    setup::ensure(&NEEDS)?;
     build::agent()?;
     command::run(&mut cargo(&["build", "--release", "--package", "wirespan-tests"])?)?;
     let mut runner = command::new("target/release/worlds")?;

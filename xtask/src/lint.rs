@@ -13,11 +13,12 @@ use crate::command::{self, cargo, root};
 use anyhow::{Result, ensure};
 use tree::{Finding, Tree};
 
-/// Runs all four, so that one run shows everything.
+/// Runs all, so that one run shows everything.
 pub(crate) fn run() -> Result<()> {
     let tree = Tree::load(&root()?)?;
     let steps = [
         ("tidy", tidy(&tree)),
+        ("ABI", crate::codegen::check_abi()),
         ("rustfmt", rustfmt(&tree)),
         ("lint policy", proof::run(&tree)),
         ("clippy", clippy()),

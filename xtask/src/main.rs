@@ -8,9 +8,11 @@ mod bench;
 mod build;
 mod codegen;
 mod command;
+mod demo;
 mod e2e;
 mod fuzz;
 mod lint;
+mod setup;
 mod test;
 
 use clap::Parser;
@@ -22,7 +24,9 @@ use std::process::ExitCode;
 enum Task {
     /// Build the agent: target/release/wirespan
     Build,
-    /// Everything CI runs: lint, unit and property tests, worlds on this machine (root)
+    /// The shop with its services and the agent beside it; `--once` proves one trace and ends (root)
+    Demo(demo::DemoArgs),
+    /// Everything CI runs: lint, unit and property tests, worlds on this machine, the demo (root)
     Test,
     /// rustfmt, clippy for both targets, and the rules that neither knows (tidy)
     Lint,
@@ -34,17 +38,21 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Write the generated files again; `--check` only compares
     Codegen(codegen::Args),
+    /// Install what the other tasks need; they do it themselves
+    Setup,
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Build => build::run(),
+        Task::Demo(args) => demo::run(&args),
         Task::Test => test::run(),
         Task::Lint => lint::run(),
         Task::E2e(args) => e2e::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Codegen(args) => codegen::run(&args),
+        Task::Setup => setup::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

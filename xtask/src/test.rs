@@ -1,31 +1,36 @@
 //! `cargo xtask test`: what CI runs, in the order in which a mistake is cheapest to find.
 //!
-//! Shape: lint, then unit and property tests, then the worlds on this machine → one line of counts. A failing step does
+//! Shape: lint, then unit and property tests, then the worlds on this machine, then the demo → one line of counts. A failing step does
 //! not hide the next one: all of them run, and the exit code is 0 only if nothing failed.
 use crate::{
     command::{self, cargo, require_root},
     e2e, lint,
+    setup::{self, Need},
 };
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::time::Instant;
 
 /// Runs all.
 pub(crate) fn run() -> Result<()> {
     require_root("test")?;
     let started = Instant::now();
+    setup::ensure(&[Need::Kernel])?;
     let lint = step("lint", lint::run);
     let units = step("unit and property tests", units);
     let worlds = step("worlds", || e2e::worlds(&[]));
+    let demo = step("demo", demo);
 
     let (units_passed, units_failed) = units.unwrap_or((0, 1));
     let worlds = worlds.unwrap_or(e2e::Tally { failed: 1, ..e2e::Tally::default() });
-    let failed = units_failed + worlds.failed + u32::from(lint.is_none());
+    let failed = units_failed + worlds.failed + u32::from(lint.is_none()) + u32::from(demo.is_none());
+    let clean = |step: &Option<()>| if step.is_some() { "clean" } else { "NOT clean" };
     println!(
-        "test: {} passed, {failed} failed, {} skipped (lint {}, {units_passed} unit and property tests, {} worlds) in {} s",
+        "test: {} passed, {failed} failed, {} skipped (lint {}, {units_passed} unit and property tests, {} worlds, demo {}) in {} s",
         units_passed + worlds.passed,
         worlds.skipped,
-        if lint.is_some() { "clean" } else { "not clean" },
+        clean(&lint),
         worlds.passed,
+        clean(&demo),
         started.elapsed().as_secs(),
     );
     ensure!(failed == 0, "{failed} failed");
@@ -48,6 +53,12 @@ fn units() -> Result<(u32, u32)> {
         sum.1 = 1;
     }
     Ok(sum)
+}
+
+/// In a process of its own, because it catches signals.
+fn demo() -> Result<()> {
+    let own = std::env::current_exe().context("find this program")?;
+    command::run(command::new(&own.to_string_lossy())?.args(["demo", "--once"]))
 }
 
 /// `test result: ok. 12 passed; 0 failed; …` of libtest.

@@ -101,6 +101,7 @@ impl Correlator {
 
     /// Which open request may have made this call.
     fn candidate(&mut self, opened: &Opened) -> Result<Candidate, Unparented> {
+        let last_loss = self.last_loss(opened.actor.process);
         let Some(process) = self.processes.get_mut(opened.actor.process) else {
             return Err(Unparented::SeveralOpen);
         };
@@ -124,11 +125,11 @@ impl Correlator {
             // It came after the call had left.
             return Err(if open == 1 { Unparented::NoRequestOpen } else { Unparented::SeveralOpen });
         }
-        if node.opened.head_at <= self.lost_at {
+        if self.was_lost_since(opened.actor.process, node.opened.head_at) {
             return Err(Unparented::AfterLoss);
         }
         let remembers_loss =
-            self.lost_at != Nanos(0) && opened.at.since(self.lost_at) < self.settings.loss_memory_ns;
+            last_loss.is_some_and(|lost_at| opened.at.since(lost_at) < self.settings.loss_memory_ns);
         let by_only = self.settings.only
             && alone == Some(server)
             && !node.overlapped
@@ -173,6 +174,10 @@ impl Correlator {
         let by_thread = candidate.by_thread && by_reader && process.threads.withdrawn.is_none();
         if by_thread && process.threads.is_calibrated() {
             return self.link(call, candidate.server, Evidence::Thread, out);
+        }
+        if candidate.by_only && !waited_for {
+            // Either the request leaves work behind, or it was none of its work.
+            process.background.add(&node.opened);
         }
         if candidate.by_only && waited_for && !background {
             self.waits.confirm.push(Confirm { call, evidence: Evidence::Only });
@@ -224,19 +229,26 @@ impl Correlator {
         }
     }
 
-    /// The candidate's answer is not waited for any longer.
-    pub(super) fn decide_without_answer(&mut self, call: ExchangeId, out: &mut Vec<Span>) {
-        let Some(candidate) = self.candidate_of(call) else {
-            return self.unparent(call, Unparented::Unanswered, out);
+    /// The call's thread had read its candidate, threads are proven in the process, and no answer was missed.
+    fn is_proven(&self, call: ExchangeId) -> bool {
+        let Some(candidate) =
+            self.candidate_of(call).filter(|candidate| candidate.by_thread && !candidate.late)
+        else {
+            return false;
         };
-        let process = self.forest.get(call).map(|node| node.opened.actor.process);
-        let calibrated = process.is_some_and(|process| self.is_calibrated(process));
-        let lost = self.forest.get(candidate.server).is_none_or(|node| node.opened.head_at <= self.lost_at);
-        if candidate.by_thread && !candidate.late && calibrated && !lost {
-            self.link(call, candidate.server, Evidence::Thread, out);
-        } else {
-            self.unparent(call, Unparented::Unanswered, out);
-        }
+        let Some(server) = self.forest.get(candidate.server) else { return false };
+        let reader = server.opened.actor;
+        !self.was_lost_since(reader.process, server.opened.head_at)
+            && self.processes.get(reader.process).is_some_and(|process| {
+                process.threads.is_calibrated() && process.threads.still_holds(reader, candidate.server)
+            })
+    }
+
+    /// The call has stood the hold time and its candidate is not answered yet: where threads are proven, no answer is needed.
+    pub(super) fn judge_unanswered(&mut self, call: ExchangeId, out: &mut Vec<Span>) -> bool {
+        let Some(candidate) = self.candidate_of(call).filter(|_| self.is_proven(call)) else { return false };
+        self.link(call, candidate.server, Evidence::Thread, out);
+        true
     }
 
     /// A client request is over; its candidate's answer is waited for a while.
@@ -244,7 +256,7 @@ impl Correlator {
         let Some(node) = self.forest.get(id) else { return };
         let process = node.opened.actor.process;
         if node.candidate.is_some() && matches!(node.cause, Cause::Undecided) {
-            let deadline = Nanos(self.now.0.saturating_add(self.settings.patience_ns));
+            let deadline = Nanos(self.now.0.saturating_add(self.settings.hold_ns));
             self.waits.answer.push_back((deadline, id));
         }
         if let Some(process) = self.processes.get_mut(process) {

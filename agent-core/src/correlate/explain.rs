@@ -42,9 +42,9 @@ pub struct ThreadEvidence {
 pub struct ProcessLinks {
     /// Thread evidence.
     pub thread: ThreadEvidence,
-    /// Destinations that it calls while no request is open: there `only` is no evidence.
+    /// Destinations of such calls: there `only` is no evidence.
     pub background_destinations: usize,
-    /// Calls made while no request was open.
+    /// Calls made while no request was open, or that outlived the only one.
     pub background_calls: u64,
     /// Requests open now.
     pub open_requests: u32,

@@ -19,6 +19,7 @@ use crate::{
     spans::{self, Evidence, Kind, Rules, Span, SpanId, Value, ids::Ids, keys},
 };
 use foldhash::fast::FixedState;
+use smallvec::{SmallVec, smallvec};
 use std::{borrow::Cow, collections::VecDeque, sync::Arc};
 
 /// Steps up a tree before it counts as endless.
@@ -173,7 +174,7 @@ impl Forest {
 
     /// The exchange has a trace: so have those who waited for it.
     fn spread(&mut self, id: ExchangeId, trace: &Trace, out: &mut Vec<Span>) {
-        let mut reached = vec![id];
+        let mut reached: SmallVec<[ExchangeId; 8]> = smallvec![id];
         while let Some(id) = reached.pop() {
             let Some(node) = self.nodes.get_mut(&id) else { continue };
             node.trace = Some(trace.clone());

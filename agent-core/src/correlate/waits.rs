@@ -29,8 +29,10 @@ pub(super) struct Waits {
     pub(super) peer: VecDeque<(Nanos, ExchangeId, Key)>,
     /// For the threads of a process to show how they work: the oldest in its `held`.
     pub(super) threads: VecDeque<(Nanos, ProcessId)>,
-    /// For the answer of the request that seems to have caused a finished call.
+    /// For the answer of the request that seems to have caused a finished call: while a proven thread may yet be contradicted, …
     pub(super) answer: VecDeque<(Nanos, ExchangeId)>,
+    /// … and for all others.
+    pub(super) patience: VecDeque<(Nanos, ExchangeId)>,
     /// For the next tick.
     pub(super) confirm: Vec<Confirm>,
 }
@@ -47,7 +49,10 @@ impl Correlator {
     pub(super) fn confirm(&mut self, out: &mut Vec<Span>) {
         for Confirm { call, evidence } in std::mem::take(&mut self.waits.confirm) {
             let Some(Candidate { server, .. }) = self.candidate_of(call) else { continue };
-            let lost = self.forest.get(server).is_none_or(|node| node.opened.head_at <= self.lost_at);
+            let lost = self
+                .forest
+                .get(server)
+                .is_none_or(|node| self.was_lost_since(node.opened.actor.process, node.opened.head_at));
             if lost {
                 self.unparent(call, Unparented::AfterLoss, out);
             } else {
@@ -56,7 +61,7 @@ impl Correlator {
         }
     }
 
-    /// Decides what has waited long enough.
+    /// Decides what has waited long enough for its peer, or for the threads of its process.
     pub(super) fn stop_waiting(&mut self, now: Nanos, out: &mut Vec<Span>) {
         while let Some((_, id, key)) = due(&mut self.waits.peer, now, |entry| entry.0) {
             self.peers.remove(key, id);
@@ -69,7 +74,18 @@ impl Correlator {
             };
             self.judge_stood(call, out);
         }
-        while let Some((_, call)) = due(&mut self.waits.answer, now, |entry| entry.0) {
+        self.counts.spans += self.forest.take_emitted();
+    }
+
+    /// Decides calls whose request is still not answered.
+    pub(super) fn stop_patience(&mut self, now: Nanos, out: &mut Vec<Span>) {
+        while let Some((deadline, call)) = due(&mut self.waits.answer, now, |entry| entry.0) {
+            if !self.judge_unanswered(call, out) && self.candidate_of(call).is_some() {
+                let rest = self.settings.patience_ns.saturating_sub(self.settings.hold_ns);
+                self.waits.patience.push_back((Nanos(deadline.0.saturating_add(rest)), call));
+            }
+        }
+        while let Some((_, call)) = due(&mut self.waits.patience, now, |entry| entry.0) {
             if self.candidate_of(call).is_some() {
                 self.force(call, out);
             }
@@ -83,6 +99,7 @@ impl Correlator {
             return;
         }
         if node.opened.role == Role::Server && matches!(node.cause, Cause::Undecided) {
+            self.peers.set_lonely(&node.opened);
             self.decide_alone(id, Unparented::PeerUnseen, out);
         } else {
             self.forest.emit(id, out);
@@ -100,7 +117,7 @@ impl Correlator {
             node.awaits_peer = false;
             match node.opened.role {
                 Role::Server => self.decide_alone(undecided, Unparented::PeerUnseen, out),
-                Role::Client => self.decide_without_answer(undecided, out),
+                Role::Client => self.unparent(undecided, Unparented::Unanswered, out),
             }
         }
         self.span_ended(id, out);

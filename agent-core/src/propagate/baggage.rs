@@ -3,8 +3,8 @@
 //! Read on its own, and only by who wants it: baggage is independent of trace context. Values are percent-decoded; properties are
 //! opaque and kept as they came. A member that breaks the rules, or comes after a limit, is dropped and counted; the others stay.
 //! Source: W3C Baggage (<https://www.w3.org/TR/baggage/>) §3; its limits are the least that must pass, here they are the most.
-use super::{JAEGER_BAGGAGE_PREFIX, percent, trim, values};
-use crate::exchange::Field;
+use super::{JAEGER_BAGGAGE_PREFIX, trim, values};
+use crate::{exchange::Field, percent};
 
 /// Members kept.
 pub const BAGGAGE_MAX_MEMBERS: usize = 64;

@@ -34,7 +34,7 @@ pub(super) fn padded<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
 }
 
 /// The value of one digit.
-pub(super) fn digit(byte: u8) -> Option<u8> {
+fn digit(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),

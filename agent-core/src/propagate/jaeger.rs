@@ -3,8 +3,8 @@
 //! Trace ids have up to 32 digits, span ids up to 16, of any case, shorter ones padded on the left. The grandparent is deprecated
 //! and may be 0 or empty. Flags are one byte: 1 sampled, 2 debug. Some HTTP libraries percent-encode the colons.
 //! Source: <https://www.jaegertracing.io/docs/1.76/architecture/sdk/#propagation-format>. Not here: `uberctx-*` (see `baggage`).
-use super::{Context, Format, Found, Reject, flags, hex, only, percent, span_id, trace_id};
-use crate::exchange::Field;
+use super::{Context, Format, Found, Reject, flags, hex, only, span_id, trace_id};
+use crate::{exchange::Field, percent};
 
 const SAMPLED: u8 = 1;
 const DEBUG: u8 = 2;

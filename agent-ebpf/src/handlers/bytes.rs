@@ -6,17 +6,19 @@
 use crate::{
     emit::{self, Wake, emit},
     handlers::{
-        buffer::{Buffer, Entries, tail},
-        capture::{Plan, capture, tail_of_copy},
+        buffer::{Buffer, Entries},
+        capture::capture,
+        tail,
     },
     kernel::{
         access::Access,
-        clock::{Thread, now_ns},
+        clock::{Thread, cpu, now_ns},
         rows::{self, NO_EXIST, count},
         sock::TcpSocket,
         task::Task,
     },
     maps::CONNECTIONS,
+    scratch::{Call, Scratch},
 };
 use wirespan_common::{
     event::{ProgressRecord, direction, flags, kind, source},
@@ -75,54 +77,71 @@ pub(crate) fn on_moved<A: Access, E: Entries>(moved: &Moved<'_, A>) -> Result<()
         Some(connection) => connection,
         None => open(moved.cookie, moved.direction)?,
     };
+    let scratch = rows::scratch(moved.direction)?;
+    decide(moved, policy, connection, place, &mut scratch.call)?;
+    // From here on all ways are one to the verifier: what they decided is in `scratch`.
+    let before = *of(&connection.last_tail, moved.direction);
+    let want = scratch.call.want.get();
+    let mut last = 0;
+    if want < moved.bytes {
+        last = tail::of_call::<E>(scratch, before);
+        *of_mut(&mut connection.last_tail, moved.direction) = last;
+    }
+    let written = if want == 0 {
+        count(Reason::Uncopied);
+        meet_tail(moved, &scratch.call, last, connection, place)
+    } else {
+        write::<A, E>(moved, connection, place, scratch)
+    };
+    if want == moved.bytes {
+        // All of it was copied: the copy is nearer than the user's memory.
+        *of_mut(&mut connection.last_tail, moved.direction) = tail::of_copy(scratch, before);
+    }
+    *of_mut(&mut connection.last_at_ns, moved.direction) = place.at_ns;
+    *of_mut(&mut connection.last_seq, moved.direction) = place.reached;
+    written
+}
+
+/// Decides what to copy of a call.
+#[inline(always)]
+fn decide<A>(
+    moved: &Moved<'_, A>,
+    policy: Option<&Policy>,
+    connection: &mut ConnectionState,
+    place: Place,
+    call: &mut Call,
+) -> Result<(), Reason> {
     let flipped = connection.turn != moved.direction;
     connection.turn = moved.direction;
+    call.tail_len.set(0);
     let outcome = match policy {
-        Some(policy) => meet(of(&policy.marks, moved.direction), connection, moved, place, flipped)?,
+        Some(policy) => meet(of(&policy.marks, moved.direction), connection, moved, place, flipped, call)?,
         None => Outcome::Unmarked,
     };
     let (begins, skip) = match outcome {
         Outcome::Passed { skip } => (true, skip),
-        Outcome::Unmarked | Outcome::Waiting | Outcome::WaitingForTail => (flipped, 0),
+        Outcome::Unmarked | Outcome::Waiting => (flipped, 0),
     };
-    if begins {
-        *of_mut(&mut connection.copied, moved.direction) = 0;
-    }
-    let copied = *of(&connection.copied, moved.direction);
+    let copied = if begins { 0 } else { *of(&connection.copied, moved.direction) };
     let left = moved.bytes.saturating_sub(skip);
-    let want = match outcome {
-        Outcome::Waiting | Outcome::WaitingForTail => 0,
+    let budget = match outcome {
+        Outcome::Waiting => Budget { bytes: 0, charge: 0 },
         Outcome::Unmarked | Outcome::Passed { .. } => {
-            left.min(head(policy, connection, moved.direction).saturating_sub(copied))
+            budget(policy, connection, moved.direction, copied, moved.bytes)
         }
     };
-    let before = *of(&connection.last_tail, moved.direction);
-    let mut last = 0;
-    if want < moved.bytes {
-        last = tail::<E>(rows::scratch(moved.direction)?, moved.buffer, moved.bytes, before);
-        *of_mut(&mut connection.last_tail, moved.direction) = last;
-    }
-    let written = if want != 0 {
-        *of_mut(&mut connection.copied, moved.direction) = copied.wrapping_add(want);
-        let written = write::<A, E>(moved, connection, place, begins, Plan { skip, want, moved: left });
-        if want == moved.bytes {
-            // All of it was copied: the copy is nearer than the user's memory.
-            *of_mut(&mut connection.last_tail, moved.direction) =
-                tail_of_copy(rows::scratch(moved.direction)?, before);
-        }
-        written
-    } else {
-        count(Reason::Uncopied);
-        match (outcome, policy) {
-            (Outcome::WaitingForTail, Some(policy)) => {
-                meet_tail(of(&policy.marks, moved.direction), last, connection, moved, place)
-            }
-            _ => Ok(()),
-        }
-    };
-    *of_mut(&mut connection.last_at_ns, moved.direction) = place.at_ns;
-    *of_mut(&mut connection.last_seq, moved.direction) = place.reached;
-    written
+    let want = left.min(budget.bytes);
+    *of_mut(&mut connection.copied, moved.direction) = copied.wrapping_add(want.max(budget.charge));
+    let buffer = moved.buffer.resolved();
+    call.address.set(buffer.address);
+    call.segments.set(buffer.segments);
+    call.offset.set(buffer.offset);
+    call.shape.set(buffer.shape);
+    call.bytes.set(moved.bytes);
+    call.skip.set(skip);
+    call.want.set(want);
+    call.begins.set(u32::from(begins));
+    Ok(())
 }
 
 /// A connection's first bytes: whoever moves them opens it.
@@ -138,14 +157,33 @@ fn open(cookie: u64, towards: u8) -> Result<&'static mut ConnectionState, Reason
     }
 }
 
-/// Bytes that are copied of a turn.
+/// How much of a call may be copied, and how much of its turn's budget it takes at least.
+struct Budget {
+    bytes: u32,
+    charge: u32,
+}
+
+/// The budget of a call of `bytes`, when `copied` have been taken of its turn's.
 #[inline(always)]
-fn head(policy: Option<&Policy>, connection: &ConnectionState, towards: u8) -> u32 {
-    match policy.map_or(0, |policy| *of(&policy.head, towards)) {
-        0 if connection.opener == towards => limits::HEAD_OPENING_BYTES,
-        0 => limits::HEAD_ANSWERING_BYTES,
-        head => head,
-    }
+fn budget(
+    policy: Option<&Policy>,
+    connection: &ConnectionState,
+    towards: u8,
+    copied: u32,
+    bytes: u32,
+) -> Budget {
+    const ANSWER_HEAD: u32 = limits::HEAD_ANSWERING_BYTES;
+    const CALL: u32 = limits::ANSWERING_CALL_BYTES;
+    let bytes = match policy.map_or(0, |policy| *of(&policy.head, towards)) {
+        0 if connection.opener == towards => limits::HEAD_OPENING_BYTES.saturating_sub(copied),
+        0 if copied < ANSWER_HEAD => ANSWER_HEAD - copied,
+        0 if copied < limits::ANSWERING_TURN_BYTES && bytes < limits::ANSWERING_SHORT_CALL_BYTES => {
+            return Budget { bytes: CALL, charge: CALL };
+        }
+        0 => 0,
+        head => head.saturating_sub(copied),
+    };
+    Budget { bytes, charge: 0 }
 }
 
 /// What a mark says about a call.
@@ -153,10 +191,8 @@ fn head(policy: Option<&Policy>, connection: &ConnectionState, towards: u8) -> u
 enum Outcome {
     /// There is none: the budget decides.
     Unmarked,
-    /// It is ahead: nothing is copied.
+    /// It is ahead: nothing is copied. If it is a tail, the end of the call will decide.
     Waiting,
-    /// It is a tail: nothing is copied, and the end of the call decides.
-    WaitingForTail,
     /// It is behind: what follows after `skip` bytes of the call is a new turn.
     Passed {
         /// Bytes of the call before the mark.
@@ -172,12 +208,16 @@ fn meet<A>(
     moved: &Moved<'_, A>,
     place: Place,
     flipped: bool,
+    call: &mut Call,
 ) -> Result<Outcome, Reason> {
     if mark.armed == armed::NONE || mark.id == *of(&connection.passed, moved.direction) {
         return Ok(Outcome::Unmarked);
     }
     if mark.armed == armed::TAIL && !flipped {
-        return Ok(Outcome::WaitingForTail);
+        call.tail.set(mark.tail);
+        call.tail_len.set(mark.tail_len);
+        call.mark.set(mark.id);
+        return Ok(Outcome::Waiting);
     }
     let ahead = mark.seq.wrapping_sub(place.seq) as i32;
     if mark.armed == armed::SEQ && ahead > moved.bytes as i32 {
@@ -187,31 +227,32 @@ fn meet<A>(
     if mark.armed == armed::TAIL {
         return Ok(Outcome::Unmarked);
     }
-    if ahead > 0 {
-        progress(moved, place.at_ns, place.reached, 0)?;
-        return Ok(Outcome::Passed { skip: ahead as u32 });
-    }
-    // It was armed too late: the last call before this one had passed it.
-    let (at_ns, seq) =
-        (*of(&connection.last_at_ns, moved.direction), *of(&connection.last_seq, moved.direction));
+    // A mark behind the call was set too late: the last call before this one had passed it.
+    let (at_ns, seq) = if ahead > 0 {
+        (place.at_ns, place.reached)
+    } else {
+        (*of(&connection.last_at_ns, moved.direction), *of(&connection.last_seq, moved.direction))
+    };
     progress(moved, at_ns, seq, 0)?;
-    Ok(Outcome::Passed { skip: 0 })
+    Ok(Outcome::Passed { skip: ahead.max(0) as u32 })
 }
 
-/// Holds the last bytes of a call against a tail, and reports it when it matches. What follows is a new turn.
+/// Holds the last bytes of a call against the tail that is waited for, and reports it when it matches. What follows is a new
+/// turn.
 #[inline(always)]
 fn meet_tail<A>(
-    mark: &Mark,
+    moved: &Moved<'_, A>,
+    call: &Call,
     last: u64,
     connection: &mut ConnectionState,
-    moved: &Moved<'_, A>,
     place: Place,
 ) -> Result<(), Reason> {
-    let shift = 64_u32.wrapping_sub(mark.tail_len.wrapping_mul(8)) & 63;
-    if last >> shift != mark.tail >> shift {
+    let len = call.tail_len.get();
+    let shift = 64_u32.wrapping_sub(len.wrapping_mul(8)) & 63;
+    if len == 0 || last >> shift != call.tail.get() >> shift {
         return Ok(());
     }
-    *of_mut(&mut connection.passed, moved.direction) = mark.id;
+    *of_mut(&mut connection.passed, moved.direction) = call.mark.get();
     *of_mut(&mut connection.copied, moved.direction) = 0;
     progress(moved, place.at_ns, place.reached, 1)
 }
@@ -235,23 +276,22 @@ fn write<A: Access, E: Entries>(
     moved: &Moved<'_, A>,
     connection: &ConnectionState,
     place: Place,
-    begins: bool,
-    plan: Plan,
+    scratch: &mut Scratch,
 ) -> Result<(), Reason> {
-    let scratch = rows::scratch(moved.direction)?;
+    let begins = scratch.call.begins.get() != 0;
     let record = &mut scratch.record;
     record.header.at_ns = place.at_ns;
     record.header.tgid = moved.thread.tgid();
     record.header.tid = moved.thread.tid();
     record.header.start_ticks = moved.process.start_ticks;
     record.header.kind = kind::BYTES;
-    record.header.cpu = crate::kernel::clock::cpu();
+    record.header.cpu = cpu();
     record.header.flags = if begins { flags::TURN_BEGINS } else { 0 };
     if moved.process.flags & process::PROVISIONAL != 0 {
         record.header.flags |= flags::PROVISIONAL;
     }
     record.conn = moved.cookie;
-    record.seq = place.seq.wrapping_add(plan.skip);
+    record.seq = place.seq.wrapping_add(scratch.call.skip.get());
     record.opposite_at_ns = if begins { *of(&connection.last_at_ns, opposite(moved.direction)) } else { 0 };
     record.opposite_seq = if begins { *of(&connection.last_seq, opposite(moved.direction)) } else { 0 };
     record.direction = moved.direction;
@@ -260,7 +300,7 @@ fn write<A: Access, E: Entries>(
     (record.goroutine, record.parent_goroutine) =
         if moved.process.flags & process::GO == 0 { (0, 0) } else { moved.task.goroutine(moved.process) };
     moved.socket.endpoints(&mut record.endpoints)?;
-    capture::<E>(scratch, moved.buffer, plan)
+    capture::<E>(scratch)
 }
 
 /// The other direction.

@@ -1,10 +1,12 @@
 //! Copies what a call moved, up to a budget, into at most [`limits::RECORDS_PER_CALL`] records.
 //!
-//! In: the scratch record with every field set that the records of one call share, and the plan. Out: ring records.
+//! In: the scratch record with every field set that the records of one call share, and what was decided about the call.
+//! Out: ring records.
 use crate::{
-    emit::{PIECE_BYTES, Scratch, Walk, emit_bytes},
-    handlers::buffer::{Buffer, Entries, Segment, Shape},
+    emit::emit_bytes,
+    handlers::buffer::{Entries, Segment, shape},
     kernel::{rows::count, user},
+    scratch::{PIECE_BYTES, Scratch},
 };
 use core::hint::black_box;
 use wirespan_common::{event::flags, limits, reason::Reason};
@@ -15,172 +17,135 @@ const RECORD_DATA_BYTES: u32 = limits::RECORD_DATA_BYTES as u32;
 const STEPS: usize =
     limits::IOV_SEGMENTS + limits::RECORDS_PER_CALL * limits::RECORD_DATA_BYTES / PIECE_BYTES;
 
-/// What to copy of a call.
-#[derive(Clone, Copy)]
-pub(crate) struct Plan {
-    /// Bytes at the start of the call to pass over: they belong to what was before a mark.
-    pub skip: u32,
-    /// Bytes to copy after that.
-    pub want: u32,
-    /// Bytes that the records stand for.
-    pub moved: u32,
-}
-
 /// Writes the records of one call.
 #[inline(always)]
-pub(crate) fn capture<E: Entries>(scratch: &mut Scratch, buffer: Buffer, plan: Plan) -> Result<(), Reason> {
-    let buffer = buffer.resolved();
-    match buffer.shape {
-        Shape::Flat => flat(scratch, buffer.address.wrapping_add(u64::from(plan.skip)), plan),
-        Shape::Vector => vector::<E>(scratch, buffer, plan),
-        Shape::Nowhere | Shape::Message => {
+pub(crate) fn capture<E: Entries>(scratch: &mut Scratch) -> Result<(), Reason> {
+    let Scratch { call, walk, .. } = scratch;
+    walk.left.set(call.bytes.get().wrapping_sub(call.skip.get()));
+    walk.want.set(call.want.get());
+    walk.filled.set(0);
+    let why = match call.shape.get() {
+        shape::FLAT => flat(scratch)?,
+        shape::VECTOR => vector::<E>(scratch)?,
+        _ => {
             count(Reason::NoBuffer);
-            finish(scratch, 0, plan.moved, flags::NO_BUFFER)
+            flags::NO_BUFFER
         }
-    }
-}
-
-/// The last eight bytes after a call that was copied in full, given those before it.
-#[inline(always)]
-pub(crate) fn tail_of_copy(scratch: &Scratch, before: u64) -> u64 {
-    let captured = scratch.record.captured;
-    match captured {
-        0 => 0,
-        1..8 => (before >> (8 * captured)) | (user::word(&scratch.data, 0) << (64 - 8 * captured)),
-        _ => user::word(&scratch.data, captured - 8),
-    }
+    };
+    // The last record stands for all that is left.
+    let (filled, left) = (scratch.walk.filled.get(), scratch.walk.left.get());
+    scratch.record.moved = left;
+    scratch.record.header.flags |= if why == 0 && filled < left { flags::TRUNCATED } else { why };
+    emit_bytes(scratch, filled)
 }
 
 /// One piece of memory.
 #[inline(always)]
-fn flat(scratch: &mut Scratch, address: u64, plan: Plan) -> Result<(), Reason> {
-    let mut address = address;
-    let mut want = plan.want;
-    let mut left = plan.moved;
-    let mut records = 1;
+fn flat(scratch: &mut Scratch) -> Result<u16, Reason> {
+    let skip = u64::from(scratch.call.skip.get());
+    scratch.walk.base.set(scratch.call.address.get().wrapping_add(skip));
+    let mut records = 0;
     while records < limits::RECORDS_PER_CALL {
+        records += 1;
+        let want = scratch.walk.want.get();
+        let len = want.min(RECORD_DATA_BYTES);
+        let base = scratch.walk.base.get();
+        if !user::copy((&raw mut scratch.data).cast(), len, base) {
+            count(Reason::UserMemory);
+            return Ok(flags::UNREADABLE);
+        }
+        scratch.walk.filled.set(len);
         if want <= RECORD_DATA_BYTES {
             break;
         }
-        if !user::copy((&raw mut scratch.data).cast(), RECORD_DATA_BYTES, address) {
-            return unreadable(scratch, 0, left);
-        }
-        part(scratch, RECORD_DATA_BYTES)?;
-        address = address.wrapping_add(u64::from(RECORD_DATA_BYTES));
-        want = want.saturating_sub(RECORD_DATA_BYTES);
-        left = left.saturating_sub(RECORD_DATA_BYTES);
-        records += 1;
+        scratch.walk.base.set(base.wrapping_add(u64::from(RECORD_DATA_BYTES)));
+        scratch.walk.want.set(want - RECORD_DATA_BYTES);
+        part(scratch)?;
     }
-    let captured = want.min(RECORD_DATA_BYTES);
-    if !user::copy((&raw mut scratch.data).cast(), captured, address) {
-        return unreadable(scratch, 0, left);
-    }
-    finish(scratch, captured, left, if captured < left { flags::TRUNCATED } else { 0 })
+    Ok(0)
 }
 
 /// Several pieces of memory.
 #[inline(always)]
-fn vector<E: Entries>(scratch: &mut Scratch, buffer: Buffer, plan: Plan) -> Result<(), Reason> {
-    scratch.store_walk(Walk {
-        entry: buffer.address,
-        entries: buffer.segments,
-        base: 0,
-        len: 0,
-        skip: buffer.offset.wrapping_add(u64::from(plan.skip)),
-        tail: 0,
-        want: plan.want,
-        left: plan.moved,
-        filled: 0,
-        reserved: 0,
-    });
+fn vector<E: Entries>(scratch: &mut Scratch) -> Result<u16, Reason> {
+    let Scratch { call, walk, .. } = scratch;
+    walk.entry.set(call.address.get());
+    walk.entries.set(call.segments.get());
+    walk.len.set(0);
+    walk.skip.set(call.offset.get().wrapping_add(u64::from(call.skip.get())));
     let mut step = 0;
     while step < STEPS {
         step += 1;
-        match take::<E>(scratch)? {
-            Step::On => {}
-            Step::End => break,
-            Step::Unreadable => {
-                let walk = scratch.load_walk();
-                return unreadable(scratch, walk.filled, walk.left);
-            }
+        if scratch.walk.want.get() == 0 {
+            return Ok(0);
+        }
+        if scratch.walk.len.get() == 0 && !next_segment::<E>(scratch) {
+            break;
+        }
+        if scratch.walk.filled.get() >= RECORD_DATA_BYTES {
+            part(scratch)?;
+        }
+        if !piece(scratch) {
+            count(Reason::UserMemory);
+            return Ok(flags::UNREADABLE);
         }
     }
-    let walk = scratch.load_walk();
-    if walk.want != 0 {
+    if scratch.walk.want.get() != 0 {
         count(Reason::TooManySegments);
     }
-    finish(scratch, walk.filled, walk.left, if walk.filled < walk.left { flags::TRUNCATED } else { 0 })
+    Ok(0)
 }
 
-/// What became of a step.
-#[derive(PartialEq, Eq)]
-enum Step {
-    On,
-    End,
-    Unreadable,
-}
-
-/// One step: the next entry if the segment is used up, then as much of it as fits.
+/// Goes on to the next entry; false if there is none that can be read.
 #[inline(always)]
-fn take<E: Entries>(scratch: &mut Scratch) -> Result<Step, Reason> {
-    let mut walk = scratch.load_walk();
-    if walk.want == 0 {
-        return Ok(Step::End);
-    }
-    if walk.len == 0 {
-        if walk.entries == 0 {
-            return Ok(Step::End);
-        }
-        let Some(Segment { base, len }) = E::read(walk.entry) else { return Ok(Step::Unreadable) };
-        let skip = walk.skip.min(len);
-        (walk.base, walk.len) = (base.wrapping_add(skip), len - skip);
-        walk.skip -= skip;
-        walk.entry = walk.entry.wrapping_add(size_of::<Segment>() as u64);
-        walk.entries -= 1;
-    }
-    if walk.filled >= RECORD_DATA_BYTES {
-        part(scratch, RECORD_DATA_BYTES)?;
-        walk.left = walk.left.saturating_sub(RECORD_DATA_BYTES);
-        walk.filled = 0;
-    }
-    // The compiler knows that these bounds change nothing; the verifier does not, and must see them.
-    let place = black_box(walk.filled) & (RECORD_DATA_BYTES - 1);
+fn next_segment<E: Entries>(scratch: &mut Scratch) -> bool {
+    let walk = &mut scratch.walk;
+    let entry = walk.entry.get();
+    let Some(entries) = walk.entries.get().checked_sub(1) else { return false };
+    let Some(Segment { base, len }) = E::read(entry) else { return false };
+    let skip = walk.skip.get().min(len);
+    walk.base.set(base.wrapping_add(skip));
+    walk.len.set(len - skip);
+    walk.skip.set(walk.skip.get().wrapping_sub(skip));
+    walk.entry.set(entry.wrapping_add(size_of::<Segment>() as u64));
+    walk.entries.set(entries);
+    true
+}
+
+/// Copies as much of the current segment as fits; false if it cannot be read.
+#[inline(always)]
+fn piece(scratch: &mut Scratch) -> bool {
+    let Scratch { walk, data, .. } = scratch;
+    let place = walk.filled.get() & (RECORD_DATA_BYTES - 1);
     let room = (RECORD_DATA_BYTES - place).min(PIECE_BYTES as u32);
-    let len = black_box(walk.len.min(u64::from(walk.want)).min(u64::from(room))) as u32;
-    let len = len.min(PIECE_BYTES as u32);
-    let to = (&raw mut scratch.data).cast::<u8>().wrapping_add(place as usize);
-    let copied = len == 0 || user::copy(to, len, walk.base);
-    if copied {
-        walk.base = walk.base.wrapping_add(u64::from(len));
-        walk.len -= u64::from(len);
-        walk.want -= len;
-        walk.filled += len;
+    let segment = walk.len.get();
+    // The compiler knows that the second bound changes nothing; the verifier does not, and must see it.
+    let len = black_box(segment.min(u64::from(walk.want.get())).min(u64::from(room)) as u32)
+        .min(PIECE_BYTES as u32);
+    if len == 0 {
+        return true;
     }
-    scratch.store_walk(walk);
-    Ok(if copied { Step::On } else { Step::Unreadable })
+    let to = data.as_mut_ptr().wrapping_add(place as usize);
+    let base = walk.base.get();
+    if !user::copy(to, len, base) {
+        return false;
+    }
+    walk.base.set(base.wrapping_add(u64::from(len)));
+    walk.len.set(segment.wrapping_sub(u64::from(len)));
+    walk.want.set(walk.want.get().wrapping_sub(len));
+    walk.filled.set(walk.filled.get().wrapping_add(len));
+    true
 }
 
 /// A record that is full, and is not the last of its call.
 #[inline(always)]
-fn part(scratch: &mut Scratch, captured: u32) -> Result<(), Reason> {
-    scratch.record.moved = captured;
-    emit_bytes(scratch, captured)?;
-    scratch.record.seq = scratch.record.seq.wrapping_add(captured);
+fn part(scratch: &mut Scratch) -> Result<(), Reason> {
+    scratch.record.moved = RECORD_DATA_BYTES;
+    emit_bytes(scratch, RECORD_DATA_BYTES)?;
+    scratch.record.seq = scratch.record.seq.wrapping_add(RECORD_DATA_BYTES);
     scratch.record.header.flags &= !flags::TURN_BEGINS;
+    let walk = &mut scratch.walk;
+    walk.left.set(walk.left.get().wrapping_sub(RECORD_DATA_BYTES));
+    walk.filled.set(0);
     Ok(())
-}
-
-/// The last record of a call: it stands for all that is left.
-#[inline(always)]
-fn finish(scratch: &mut Scratch, captured: u32, moved: u32, why: u16) -> Result<(), Reason> {
-    scratch.record.moved = moved;
-    scratch.record.header.flags |= why;
-    emit_bytes(scratch, captured)
-}
-
-/// The last record of a call whose memory could not be read to the end.
-#[inline(always)]
-fn unreadable(scratch: &mut Scratch, captured: u32, moved: u32) -> Result<(), Reason> {
-    count(Reason::UserMemory);
-    finish(scratch, captured, moved, flags::UNREADABLE)
 }

@@ -51,6 +51,12 @@ pub(crate) fn on_exit(
     })
 }
 
+/// Pages were sent that no user memory holds: they are counted.
+#[inline(always)]
+pub(crate) fn on_pages(sock: *const u8, result: i32) -> Result<(), Reason> {
+    on_exit(sock, core::ptr::null(), 0, result, direction::EGRESS)
+}
+
 /// A function was called: its arguments are gone when it returns.
 #[inline(always)]
 pub(crate) fn on_call(sock: u64, message: u64, flags: u32, towards: u8) -> Result<(), Reason> {
@@ -101,6 +107,9 @@ pub(crate) fn on_return(result: i32, towards: u8) -> Result<(), Reason> {
 fn buffer(message: *const u8, flags: u32, bytes: u32) -> Result<Buffer, Reason> {
     if receive::discards(flags) {
         count(Reason::Discarded);
+        return Ok(Buffer::NOWHERE);
+    }
+    if message.is_null() {
         return Ok(Buffer::NOWHERE);
     }
     iterator::buffer(message, bytes)

@@ -12,6 +12,9 @@ use crate::{
 };
 use wirespan_common::{limits, reason::Reason};
 
+/// Entries that are walked back: several times those that are copied, as each costs one read alone.
+const REWIND: usize = 4 * limits::IOV_SEGMENTS;
+
 /// Entries of a vector that the kernel copied from the call's arguments.
 pub(crate) struct KernelEntries;
 
@@ -47,7 +50,7 @@ pub(crate) fn buffer(message: *const u8, bytes: u32) -> Result<Buffer, Reason> {
 fn rewound(entry: u64, done: u64, bytes: u32) -> Buffer {
     let (mut entry, mut done, mut back) = (entry, done, u64::from(bytes));
     let mut step = 0;
-    while step < limits::IOV_SEGMENTS {
+    while step < REWIND {
         step += 1;
         if done >= back {
             return Buffer { offset: done - back, ..Buffer::vector(entry, u64::MAX) };

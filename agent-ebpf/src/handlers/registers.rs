@@ -1,9 +1,7 @@
 //! The buffer of the running system call, from its saved registers.
 //!
-//! In: the call, and how many bytes it moved. Out: a [`Buffer`], [`Shape::Nowhere`] for calls that have none (sendfile, splice,
+//! In: the call, and how many bytes it moved. Out: a [`Buffer`], [`Buffer::NOWHERE`] for calls that have none (sendfile, splice,
 //! io_uring). `sendmmsg` and `recvmmsg` move several messages and show the start of their vector only: [`VECTORS`] counts along.
-//!
-//! [`Shape::Nowhere`]: crate::handlers::buffer::Shape
 use crate::{
     handlers::buffer::Buffer,
     kernel::{

@@ -9,6 +9,7 @@ use aya_ebpf::{
     macros::{btf_tracepoint, fexit, kprobe, kretprobe, tracepoint},
     programs::{BtfTracePointContext, FExitContext, ProbeContext, RetProbeContext, TracePointContext},
 };
+use core::hint::black_box;
 use wirespan_common::event::direction::{EGRESS, INGRESS};
 
 // kernel v6.3+: include/trace/events/sock.h DEFINE_EVENT(sock_msg_length, sock_send_length, (struct sock *sk, int ret, int flags))
@@ -29,7 +30,7 @@ fn tcp_sendmsg_fexit(ctx: FExitContext) -> i32 {
     run(|| function::on_exit(ctx.arg(0), ctx.arg(1), 0, ctx.arg(3), EGRESS))
 }
 
-// kernel v7.2+: net/ipv4/tcp.c int tcp_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags)
+// kernel v7.2+ (and some 6.18): net/ipv4/tcp.c int tcp_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags)
 #[fexit(function = "tcp_recvmsg")]
 fn tcp_recvmsg_fexit4(ctx: FExitContext) -> i32 {
     run(|| function::on_exit(ctx.arg(0), ctx.arg(1), ctx.arg(3), ctx.arg(4), INGRESS))
@@ -63,8 +64,10 @@ fn tcp_sendmsg_kretprobe(ctx: RetProbeContext) -> u32 {
 // kernel v4.1+: net/ipv4/tcp.c int tcp_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, …): flags are the fourth or fifth
 #[kprobe(function = "tcp_recvmsg")]
 fn tcp_recvmsg_kprobe(ctx: ProbeContext) -> u32 {
-    let flags = if globals::recvmsg_flags_are_fifth() { ctx.arg(4) } else { ctx.arg(3) };
-    let (Some(sock), Some(message), Some(flags)) = (ctx.arg(0), ctx.arg(1), flags) else { return 0 };
+    let (Some(sock), Some(message)) = (ctx.arg(0), ctx.arg(1)) else { return 0 };
+    // Both are loaded, as the verifier does not allow a choice of the place to load from.
+    let (fourth, fifth) = (black_box(ctx.arg(3).unwrap_or(0)), black_box(ctx.arg(4).unwrap_or(0)));
+    let flags = if globals::recvmsg_flags_are_fifth() { fifth } else { fourth };
     run(|| function::on_call(sock, message, flags, INGRESS)) as u32
 }
 
@@ -72,6 +75,25 @@ fn tcp_recvmsg_kprobe(ctx: ProbeContext) -> u32 {
 #[kretprobe(function = "tcp_recvmsg")]
 fn tcp_recvmsg_kretprobe(ctx: RetProbeContext) -> u32 {
     run(|| function::on_return(ctx.ret(), INGRESS)) as u32
+}
+
+// kernel v2.6+, until v6.4: net/ipv4/tcp.c int tcp_sendpage(struct sock *sk, struct page *page, int offset, size_t size, int flags)
+#[fexit(function = "tcp_sendpage")]
+fn tcp_sendpage_fexit(ctx: FExitContext) -> i32 {
+    run(|| function::on_pages(ctx.arg(0), ctx.arg(5)))
+}
+
+// kernel v2.6+, until v6.4: as above
+#[kprobe(function = "tcp_sendpage")]
+fn tcp_sendpage_kprobe(ctx: ProbeContext) -> u32 {
+    let Some(sock) = ctx.arg(0) else { return 0 };
+    run(|| function::on_call(sock, 0, 0, EGRESS)) as u32
+}
+
+// kernel v2.6+, until v6.4: as above
+#[kretprobe(function = "tcp_sendpage")]
+fn tcp_sendpage_kretprobe(ctx: RetProbeContext) -> u32 {
+    run(|| function::on_return(ctx.ret(), EGRESS)) as u32
 }
 
 // kernel v5.15+: syscalls:sys_exit_* of every call that sends; include/trace/events/syscalls.h TRACE_EVENT(sys_exit, (struct pt_regs *regs, long ret))

@@ -4,11 +4,11 @@
 //! and taken by another key meanwhile: a late write then spoils a statistic of another row, never memory. For `CONNECTIONS`
 //! that needs a socket destroyed while one of its calls is running, which holds a reference to it: it cannot happen.
 use crate::{
-    emit::{ExecScratch, Scratch},
     maps::{
         CONNECTIONS, EXEC_SCRATCH, INFLIGHT, InflightCall, POLICIES, PROCESSES, REASONS, SCRATCH, VECTORS,
         VectorPlace,
     },
+    scratch::{ExecScratch, Scratch},
 };
 use wirespan_common::{
     policy::{ConnectionState, Policy, Process},

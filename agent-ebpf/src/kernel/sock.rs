@@ -38,6 +38,9 @@ impl TcpSocket<Typed> {
     /// The cookie, made now if the socket had none.
     #[inline(always)]
     pub(crate) fn cookie(&self) -> u64 {
+        if let Ok(cookie @ 1..) = Typed::read::<u64>(self.sock, offset!(sock_cookie)) {
+            return cookie;
+        }
         // SAFETY: the verifier checks the pointer's type.
         unsafe { generated::bpf_get_socket_cookie(self.sock.cast_mut().cast::<c_void>()) }
     }
@@ -112,7 +115,8 @@ impl<A: Access> TcpSocket<A> {
             to.local = self.v6(offset!(sock_v6_rcv_saddr))?;
             to.remote = self.v6(offset!(sock_v6_daddr))?;
         }
-        to.local_port = A::read(self.sock, offset!(sock_num))?;
+        // Not `skc_num`: it is zero once the connection is closed, when what has arrived may still be read.
+        to.local_port = u16::from_be(A::read(self.tcp, offset!(tcp_sport))?);
         to.remote_port = u16::from_be(A::read(self.sock, offset!(sock_dport))?);
         Ok(())
     }

@@ -18,6 +18,8 @@ pub enum HookId {
     ConnectionEnd,
     /// Bytes cross a TCP socket.
     SocketBytes,
+    /// Pages are sent on a TCP socket without passing through user memory, where that has a function of its own.
+    SocketPages,
 }
 
 /// The ways to see bytes cross a socket (design §3.1).
@@ -137,9 +139,10 @@ const SENDMSG: Attachment =
 const TASK: &[&str] = &["task_tgid", "task_pid", "task_group_leader", "task_start_boottime"];
 const ARGUMENTS: &[&str] = &["task_mm", "mm_arg_start", "mm_arg_end", "binprm_filename"];
 const THREADS: &[&str] = &["task_signal", "signal_live", "task_exit_code"];
+const COOKIE: &[&str] = &["sock_cookie"];
 const ENDPOINTS: &[&str] = &[
     "sock_family",
-    "sock_num",
+    "tcp_sport",
     "sock_dport",
     "sock_rcv_saddr",
     "sock_daddr",
@@ -149,8 +152,9 @@ const ENDPOINTS: &[&str] = &[
 const UNREAD: &[&str] = &["tcp_copied_seq", "tcp_rcv_nxt", "task_group_leader", "task_start_boottime"];
 const MOVED: &[&str] = &[
     "task_fsbase",
+    "sock_cookie",
     "sock_family",
-    "sock_num",
+    "tcp_sport",
     "sock_dport",
     "sock_rcv_saddr",
     "sock_daddr",
@@ -162,7 +166,7 @@ const MOVED: &[&str] = &[
     "tcp_copied_seq",
     "tcp_ulp_ops",
 ];
-const PROBED: &[&str] = &["sock_cookie", "sock_protocol"];
+const PROBED: &[&str] = &["sock_protocol"];
 const COMPAT: &[&str] = &["task_status"];
 const ITERATOR: &[&str] = &["msghdr_iter", "iter_type", "iter_offset", "iter_iov"];
 const DESCRIPTOR: &[&str] = &[
@@ -206,13 +210,13 @@ pub const HOOKS: &[Hook] = &[
         id: HookId::ConnectionState,
         needed_for: "connections that end, sockets that listen, socket cookies",
         optional: false,
-        variants: only!("inet_sock_set_state", ENDPOINTS, UNREAD),
+        variants: only!("inet_sock_set_state", COOKIE, ENDPOINTS, UNREAD),
     },
     Hook {
         id: HookId::ConnectionEnd,
         needed_for: "the memory of connections that are gone",
         optional: false,
-        variants: only!("tcp_destroy_sock", &[]),
+        variants: only!("tcp_destroy_sock", COOKIE),
     },
     Hook {
         id: HookId::SocketBytes,
@@ -256,6 +260,31 @@ pub const HOOKS: &[Hook] = &[
                 ],
                 fields: &[MOVED, PROBED, DESCRIPTOR],
                 doc: "+0.95 µs a call, +0.03 µs for calls on files; io_uring is not seen; needs tracefs; kernel 5.15 or newer",
+            },
+        ],
+    },
+    Hook {
+        id: HookId::SocketPages,
+        needed_for: "the bytes of sendfile and splice, before 6.5; later they are among the others",
+        optional: true,
+        variants: &[
+            Variant {
+                kind: Some(Kind::Fentry),
+                attachments: &[attachment(
+                    "tcp_sendpage_fexit",
+                    Point::Fexit { function: "tcp_sendpage", parameters: 5 },
+                )],
+                fields: &[MOVED],
+                doc: "counted, not copied",
+            },
+            Variant {
+                kind: Some(Kind::Kprobe),
+                attachments: &[
+                    attachment("tcp_sendpage_kprobe", Point::Kprobe("tcp_sendpage")),
+                    attachment("tcp_sendpage_kretprobe", Point::Kretprobe("tcp_sendpage")),
+                ],
+                fields: &[MOVED, PROBED],
+                doc: "counted, not copied",
             },
         ],
     },

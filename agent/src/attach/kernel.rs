@@ -101,7 +101,11 @@ impl Kernel {
         let mut loader = Loader::new(settings, room)?;
         let mut report = Vec::with_capacity(HOOKS.len());
         for hook in HOOKS {
-            let chosen = loader.choose(hook, settings.kind);
+            let kind = match hook.id {
+                HookId::SocketPages => kind_of_bytes(&report),
+                _ => settings.kind,
+            };
+            let chosen = loader.choose(hook, kind);
             if !hook.optional && chosen.chosen().is_none() {
                 return Err(Error::Hook(chosen));
             }
@@ -131,8 +135,13 @@ impl Kernel {
     /// The kind of socket plane in use.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
-        self.report.iter().find(|hook| hook.id == HookId::SocketBytes)?.chosen()?.kind
+        kind_of_bytes(&self.report)
     }
+}
+
+/// The kind of socket plane that was chosen: what else is seen of sockets must be seen the same way, or it is seen twice.
+fn kind_of_bytes(report: &[HookReport]) -> Option<Kind> {
+    report.iter().find(|hook| hook.id == HookId::SocketBytes)?.chosen()?.kind
 }
 
 /// Tries every variant of every hook and keeps none, so that `doctor` can say what this machine offers.

@@ -215,8 +215,8 @@ fn facts(settings: &Settings) -> Result<Facts, Error> {
             Point::Fexit { .. } | Point::Kprobe(_) | Point::Kretprobe(_) | Point::SyscallExits(_) => None,
         })
         .collect();
-    let mut facts =
-        offsets::resolve(&blob, &tracepoints, &["tcp_sendmsg", "tcp_recvmsg"]).map_err(Error::BadBtf)?;
+    let functions = ["tcp_sendmsg", "tcp_recvmsg", "tcp_sendpage"];
+    let mut facts = offsets::resolve(&blob, &tracepoints, &functions).map_err(Error::BadBtf)?;
     let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
     facts.kernel.follow_exec = u32::from(settings.follow_exec);
     facts.kernel.high_water_bytes = ring_bytes(settings) / 4;

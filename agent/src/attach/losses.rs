@@ -14,6 +14,10 @@ pub struct ProgramCount {
     pub program: String,
     /// Events that it was not run for, because it was already running on that CPU: each is a loss.
     pub misses: u64,
+    /// How often it ran, if the kernel counts (`kernel.bpf_stats_enabled`).
+    pub runs: u64,
+    /// Nanoseconds that it ran for, likewise.
+    pub run_ns: u64,
 }
 
 impl Kernel {
@@ -35,15 +39,22 @@ impl Kernel {
             .collect()
     }
 
-    /// Misses of each loaded program. Source: kernel/bpf/syscall.c `bpf_prog_show_fdinfo`, kernel 5.12 or newer.
+    /// Misses of each loaded program, and what else the kernel counts of it. Source: kernel/bpf/syscall.c `bpf_prog_show_fdinfo` (v6.18).
     #[must_use]
     pub fn misses(&self) -> Vec<ProgramCount> {
         let programs = self.ebpf.programs().filter_map(|(name, program)| {
-            let info =
-                fs::read_to_string(format!("/proc/self/fdinfo/{}", program.fd().ok()?.as_fd().as_raw_fd()))
-                    .ok()?;
-            let misses = info.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
-            Some(ProgramCount { program: name.to_owned(), misses: misses.trim().parse().ok()? })
+            let path = format!("/proc/self/fdinfo/{}", program.fd().ok()?.as_fd().as_raw_fd());
+            let info = fs::read_to_string(path).ok()?;
+            let count = |key: &str| -> u64 {
+                let value = info.lines().find_map(|line| line.strip_prefix(key));
+                value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+            };
+            Some(ProgramCount {
+                program: name.to_owned(),
+                misses: count("recursion_misses:"),
+                runs: count("run_cnt:"),
+                run_ns: count("run_time_ns:"),
+            })
         });
         programs.collect()
     }

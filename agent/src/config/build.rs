@@ -47,6 +47,8 @@ pub(super) fn config(
             propagators,
             peer_wait: settings.correlate_peer_wait.value,
             hold: settings.correlate_hold.value,
+            patience: settings.correlate_patience.value,
+            only: settings.correlate_only.value,
         },
         redact: redact(&settings),
         sample: Sample { sampler: settings.sample_sampler.value, ratio: settings.sample_ratio.value.0 },
@@ -239,15 +241,9 @@ fn globs(exes: &Setting<Vec<ExeGlob>>, errors: &mut Vec<ConfigError>) -> Option<
 }
 
 fn capture(settings: &Settings) -> Capture {
-    // The checks of the table keep each below 2³².
-    let whole = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    Capture {
-        hook: settings.capture_hook.value,
-        opening_bytes: whole(settings.capture_opening_bytes.value.0),
-        answering_bytes: whole(settings.capture_answering_bytes.value.0),
-        ring_bytes: whole(settings.capture_ring_bytes.value.0),
-        connections: whole(settings.capture_connections.value.0),
-    }
+    // The table's check keeps it below 2³².
+    let ring_bytes = u32::try_from(settings.capture_ring_bytes.value.0).unwrap_or(u32::MAX);
+    Capture { hook: settings.capture_hook.value, ring_bytes }
 }
 
 fn assemble(settings: &Settings) -> Assemble {
@@ -255,8 +251,7 @@ fn assemble(settings: &Settings) -> Assemble {
     Assemble {
         max_open_requests: settings.assemble_max_open_requests.value.0,
         max_head_bytes: settings.assemble_max_head_bytes.value.0,
-        max_buffered_bytes: settings.assemble_max_buffered_bytes.value.0,
-        max_connections: settings.capture_connections.value.0,
+        max_connections: settings.assemble_max_connections.value.0,
         idle_timeout: settings.assemble_idle_timeout.value,
         request_headers: lower(&settings.assemble_request_headers.value),
         response_headers: lower(&settings.assemble_response_headers.value),

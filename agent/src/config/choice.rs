@@ -93,12 +93,16 @@ choice! {
         AlwaysOff = "always_off",
         /// A share of all traces.
         TraceIdRatio = "traceidratio",
+        /// The same, consistent with samplers elsewhere by tracestate.
+        Probability = "probability",
         /// What the caller decided; every trace that begins here.
         ParentBasedAlwaysOn = "parentbased_always_on",
         /// What the caller decided; no trace that begins here.
         ParentBasedAlwaysOff = "parentbased_always_off",
         /// What the caller decided; a share of traces that begin here.
         ParentBasedTraceIdRatio = "parentbased_traceidratio",
+        /// What the caller decided; a consistent share of traces that begin here.
+        ParentBasedProbability = "parentbased_probability",
     }
 }
 

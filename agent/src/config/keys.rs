@@ -25,28 +25,19 @@ keys! {
 
     capture_hook: Hook = "capture.hook", ["WIRESPAN_HOOK"], None, "auto", "auto, tracepoints, fentry, kprobe or syscalls", "", any, false,
         "How socket calls are seen. `auto` takes the best that this kernel supports; `wirespan doctor` says which.";
-    capture_opening_bytes: Bytes = "capture.opening_bytes", ["WIRESPAN_OPENING_BYTES"], None, "64KiB", "size", "",
-        within(Bytes(256), Bytes(65_536)), false,
-        "Bytes copied of each turn in the direction that speaks first on a connection: the head of a request.";
-    capture_answering_bytes: Bytes = "capture.answering_bytes", ["WIRESPAN_ANSWERING_BYTES"], None, "4KiB", "size", "",
-        within(Bytes(256), Bytes(65_536)), false,
-        "Bytes copied of each turn that answers: the head of a response. Bodies are counted, not copied.";
     capture_ring_bytes: Bytes = "capture.ring_bytes", ["WIRESPAN_RING_BYTES"], None, "4MiB", "size, a power of two", "",
         power_of_two(65_536, 1 << 30), false,
         "Size of the ring between kernel and agent, per started group of four CPUs. A full ring loses records and counts them; it never blocks.";
-    capture_connections: Count = "capture.connections", ["WIRESPAN_CONNECTIONS"], None, "65536", "connections", "",
-        within(Count(16), Count(1 << 20)), false,
-        "Connections followed at the same time, in the kernel and in the agent.";
 
+    assemble_max_connections: Count = "assemble.max_connections", ["WIRESPAN_MAX_CONNECTIONS"], None, "65536", "connections", "",
+        within(Count(16), Count(65_536)), false,
+        "Connections followed at the same time. One more drops the oldest and counts it.";
     assemble_max_open_requests: Count = "assemble.max_open_requests", ["WIRESPAN_MAX_OPEN_REQUESTS"], None, "1024", "requests", "",
         within(Count(1), Count(65_536)), false,
         "Unanswered requests remembered on one connection (pipelining).";
     assemble_max_head_bytes: Bytes = "assemble.max_head_bytes", ["WIRESPAN_MAX_HEAD_BYTES"], None, "64KiB", "size", "",
         within(Bytes(1024), Bytes(1 << 20)), false,
         "Longest header block that is read. Of a longer one only what fits is used, and the span says so.";
-    assemble_max_buffered_bytes: Bytes = "assemble.max_buffered_bytes", ["WIRESPAN_MAX_BUFFERED_BYTES"], None, "16MiB", "size", "",
-        within(Bytes(1 << 20), Bytes(1 << 30)), false,
-        "Bytes of unfinished messages held over all connections.";
     assemble_idle_timeout: Duration = "assemble.idle_timeout", ["WIRESPAN_IDLE_TIMEOUT"], None, "5m", "duration", "",
         within(SECOND, DAY), false,
         "A request with no byte in either direction for this long ends as a timeout.";
@@ -60,12 +51,17 @@ keys! {
     correlate_propagators: Vec<Propagator> = "correlate.propagators", ["OTEL_PROPAGATORS"], None, "tracecontext, b3, jaeger, xray",
         "tracecontext, b3, b3multi, jaeger, xray, baggage or none", "", any, false,
         "Formats in which requests may carry trace context, in this order; the first valid one counts.";
-    correlate_peer_wait: Duration = "correlate.peer_wait", ["WIRESPAN_PEER_WAIT"], None, "250ms", "duration", "",
+    correlate_peer_wait: Duration = "correlate.peer_wait", ["WIRESPAN_PEER_WAIT"], None, "100ms", "duration", "",
         within(Duration::ZERO, MINUTE), false,
-        "How long a request from this node may wait for the other end of its connection to be seen, before it begins a trace of its own.";
+        "How long a request that came from this node waits for the other end of its connection to be seen, before it begins a trace of its own.";
     correlate_hold: Duration = "correlate.hold", ["WIRESPAN_HOLD"], None, "2s", "duration", "",
         within(Duration::ZERO, MINUTE), false,
-        "How long a finished span may wait for evidence of its parent.";
+        "How long a link waits, after its request was answered, for the process to show how its threads work.";
+    correlate_patience: Duration = "correlate.patience", ["WIRESPAN_PATIENCE"], None, "30s", "duration", "",
+        within(Duration::ZERO, HOUR), false,
+        "How long a finished client span waits for the answer of the request that seems to have caused it.";
+    correlate_only: bool = "correlate.only", ["WIRESPAN_ONLY"], None, "true", "", "", any, false,
+        "Whether being the only open request of a process counts as evidence that it caused a call.";
 
     redact_query: Query = "redact.query", ["WIRESPAN_QUERY"], None, "keys", "drop, keys or values", "", any, false,
         "How much of a query string leaves the node: nothing, its keys, or its values too, except those of credentials.";
@@ -73,10 +69,11 @@ keys! {
         "Keys of query strings whose values always leave the node.";
 
     sample_sampler: Sampler = "sample.sampler", ["OTEL_TRACES_SAMPLER"], None, "parentbased_always_on",
-        "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio", "", any, false,
-        "Which traces are exported. The parentbased samplers obey the decision that came with a request.";
+        "always_on, always_off, traceidratio or probability, each also with parentbased_ before it", "", any, false,
+        "Which traces are exported. The parentbased samplers obey the decision that came with a request; probability obeys `ot=rv` and \
+         tells its threshold as `ot=th` in tracestate.";
     sample_ratio: Ratio = "sample.ratio", ["OTEL_TRACES_SAMPLER_ARG"], None, "1", "0 to 1", "", any, false,
-        "The share that the traceidratio samplers keep. The same trace is kept on every node.";
+        "The share that the traceidratio and probability samplers keep. The same trace is kept on every node.";
 
     resource_service_name: Option<String> = "resource.service_name", ["OTEL_SERVICE_NAME"], None, "", "", "shop", any, false,
         "Name of the observed service. Applies only if the selectors are exactly one --pid, --exe or --port: an agent that observes many \
@@ -129,7 +126,7 @@ keys! {
         "Spans that wait for each exporter. A full queue drops the oldest and counts it.";
     export_batch_timeout: Duration = "export.batch.timeout", ["OTEL_BSP_EXPORT_TIMEOUT"], None, "5s", "duration", "",
         within(Duration::ZERO, HOUR), false,
-        "How long the last flush may take when the agent stops.";
+        "How long the last flush may take when the agent stops, 10 s at most.";
 
     agent_socket: PathBuf = "agent.socket", ["WIRESPAN_SOCKET"], None, "/run/wirespan/agent.sock", "path", "", any, false,
         "Where a running agent answers `wirespan explain`.";

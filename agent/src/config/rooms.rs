@@ -25,14 +25,8 @@ pub struct Select {
 pub struct Capture {
     /// How socket calls are seen.
     pub hook: Hook,
-    /// Bytes copied of a turn that opens a conversation.
-    pub opening_bytes: u32,
-    /// Bytes copied of a turn that answers.
-    pub answering_bytes: u32,
     /// Ring size per started group of four CPUs.
     pub ring_bytes: u32,
-    /// Connections followed.
-    pub connections: u32,
 }
 
 /// For `assemble`, and for `spans` the headers to show.
@@ -42,9 +36,7 @@ pub struct Assemble {
     pub max_open_requests: usize,
     /// Longest header block.
     pub max_head_bytes: usize,
-    /// Unfinished messages over all connections.
-    pub max_buffered_bytes: usize,
-    /// Connections followed; the same number as in [`Capture`].
+    /// Connections followed.
     pub max_connections: usize,
     /// An exchange without a byte for this long has timed out.
     pub idle_timeout: Duration,
@@ -59,10 +51,14 @@ pub struct Assemble {
 pub struct Correlate {
     /// Formats of trace context, the preferred first.
     pub propagators: Vec<Format>,
-    /// How long a request may wait for its peer.
+    /// How long a request from this node waits for its other end.
     pub peer_wait: Duration,
-    /// How long a finished span may wait for evidence.
+    /// How long a link waits for the process to show how its threads work.
     pub hold: Duration,
+    /// How long a finished client span waits for the answer of its presumed cause.
+    pub patience: Duration,
+    /// Whether being the only open request is evidence.
+    pub only: bool,
 }
 
 /// For `sample`.
@@ -70,7 +66,7 @@ pub struct Correlate {
 pub struct Sample {
     /// Which.
     pub sampler: Sampler,
-    /// 0 to 1, for the traceidratio samplers.
+    /// 0 to 1, for the traceidratio and probability samplers.
     pub ratio: f64,
 }
 
@@ -92,6 +88,13 @@ pub struct Export {
     pub otlp: Otlp,
     /// How spans wait.
     pub batch: Batch,
+}
+
+impl Export {
+    /// The same, to nowhere.
+    pub fn without_exporters(&self) -> Export {
+        Export { exporters: Vec::new(), ..self.clone() }
+    }
 }
 
 /// How to reach the collector.

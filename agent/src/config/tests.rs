@@ -78,7 +78,7 @@ impl Source for World {
 fn run_args(line: &str, has_file: bool) -> RunArgs {
     let file = if has_file { "--config w.yaml " } else { "" };
     let line = format!("wirespan run {file}{line}");
-    match parse(line.split_whitespace()) {
+    match parse(line.split_whitespace(), "") {
         Ok(Command::Run(args)) => args,
         other => panic!("{line}: {other:?}"),
     }
@@ -195,8 +195,8 @@ fn a_mistake_in_a_standard_variable_is_a_warning_and_unset() {
         world.warnings("").join("\n"),
         "OTEL_PROPAGATORS: correlate.propagators: expected one of tracecontext, baggage, b3, b3multi, jaeger, xray, none, \
          found `ottrace`; ignored\n\
-         OTEL_TRACES_SAMPLER: sample.sampler: expected one of always_on, always_off, traceidratio, parentbased_always_on, \
-         parentbased_always_off, parentbased_traceidratio, found `jaeger_remote`; ignored\n\
+         OTEL_TRACES_SAMPLER: sample.sampler: expected one of always_on, always_off, traceidratio, probability, \
+         parentbased_always_on, parentbased_always_off, parentbased_traceidratio, parentbased_probability, found `jaeger_remote`; ignored\n\
          OTEL_SDK_DISABLED: export.disabled: expected true or false, found `1`; ignored\n\
          OTEL_EXPORTER_OTLP_HEADERS: export.otlp.headers: expected pairs such as name=value,other=value; ignored\n\
          OTEL_BSP_SCHEDULE_DELAY: export.batch.delay: expected a whole number of milliseconds, found `1s`; ignored\n\

@@ -5,6 +5,7 @@
 //! Not here: whom to observe (see `discover`), what a service is called (see `name`).
 //! Invariant: of the environment only the two standard variables are kept; everything else in it may be a secret.
 use super::runtime::Runtime;
+use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
     io::Read,
@@ -20,10 +21,11 @@ const ARGS: usize = 256;
 /// Bytes kept of one argument: a Java class path may have many kilobytes and names nothing.
 const ARG_BYTES: usize = 4096;
 
-/// What was known of a process while it lived.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What was known of a process while it lived; recordings carry it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessFacts {
     /// Identity.
+    #[serde(with = "Identity")]
     pub id: ProcessId,
     /// The executable's path in the process's own mount namespace, or what the exec record said.
     pub exe: String,
@@ -43,6 +45,14 @@ pub struct ProcessFacts {
     pub parent: Option<u32>,
     /// Real user id.
     pub uid: Option<u32>,
+}
+
+/// A [`ProcessId`] as it stands in a recording.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ProcessId")]
+struct Identity {
+    pid: u32,
+    start_ticks: u32,
 }
 
 impl ProcessFacts {

@@ -11,7 +11,7 @@ const IMAGE_HEAD_BYTES: u64 = 4096;
 const GO_NOTE: &[u8] = b"\x04\0\0\0Go\0\0";
 
 /// A runtime or interpreter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Runtime {
     /// CPython.
     Python,

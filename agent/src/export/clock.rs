@@ -14,7 +14,11 @@ const TOLERANCE_NS: i64 = 100_000;
 const READINGS: usize = 3;
 
 /// The offset in use.
-pub(super) struct Clock(AtomicI64);
+pub(super) struct Clock {
+    offset: AtomicI64,
+    /// A recording's offset is what it was.
+    is_fixed: bool,
+}
 
 /// One sample of the offset, good for one hand-over.
 #[derive(Clone, Copy)]
@@ -22,13 +26,22 @@ pub(super) struct Offset(i64);
 
 impl Clock {
     pub(super) fn new() -> Clock {
-        Clock(AtomicI64::new(sample()))
+        Clock { offset: AtomicI64::new(sample()), is_fixed: false }
+    }
+
+    /// The clock of the machine that made a recording.
+    pub(super) fn of_recording(offset_ns: i64) -> Clock {
+        Clock { offset: AtomicI64::new(offset_ns), is_fixed: true }
     }
 
     /// The offset now.
     pub(super) fn offset(&self) -> Offset {
-        let offset = settle(self.0.load(Ordering::Relaxed), sample());
-        self.0.store(offset, Ordering::Relaxed);
+        let in_use = self.offset.load(Ordering::Relaxed);
+        if self.is_fixed {
+            return Offset(in_use);
+        }
+        let offset = settle(in_use, sample());
+        self.offset.store(offset, Ordering::Relaxed);
         Offset(offset)
     }
 }

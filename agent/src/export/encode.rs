@@ -12,10 +12,7 @@ use opentelemetry_proto::tonic::{
 };
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 use std::{collections::HashMap, sync::Arc};
-use wirespan_core::spans::{Attribute, Evidence, Kind, Span, Status, Value};
-
-/// Why a span has its parent (design §5.1): our own name space, the conventions have no word for it.
-const EVIDENCE: &str = "wirespan.parent.evidence";
+use wirespan_core::spans::{Attribute, Kind, Span, Status, Value};
 
 /// One request for all of these spans.
 pub(super) fn request(spans: &[Arc<Stamped>]) -> ExportTraceServiceRequest {
@@ -55,8 +52,6 @@ fn empty(resource: &Resource) -> ResourceSpans {
 
 fn span(stamped: &Stamped) -> otlp::Span {
     let span = &stamped.span;
-    let mut attributes: Vec<KeyValue> = span.attributes.iter().map(key_value).collect();
-    attributes.extend(evidence(span.evidence).map(|evidence| text(EVIDENCE, evidence)));
     otlp::Span {
         trace_id: span.trace_id.0.to_vec(),
         span_id: span.span_id.0.to_vec(),
@@ -71,7 +66,7 @@ fn span(stamped: &Stamped) -> otlp::Span {
         .into(),
         start_time_unix_nano: stamped.start_unix_ns,
         end_time_unix_nano: stamped.end_unix_ns,
-        attributes,
+        attributes: span.attributes.iter().map(key_value).collect(),
         // Present even when unset: `null` in JSON is legal and breaks careless readers.
         status: Some(match &span.status {
             Status::Unset => otlp::Status::default(),
@@ -91,21 +86,6 @@ fn flags(span: &Span) -> u32 {
         Some(true) => SpanFlags::ContextHasIsRemoteMask as u32 | SpanFlags::ContextIsRemoteMask as u32,
     };
     u32::from(span.trace_flags) | remote
-}
-
-fn evidence(evidence: Evidence) -> Option<&'static str> {
-    match evidence {
-        Evidence::Wire => Some("wire"),
-        Evidence::Peer => Some("peer"),
-        Evidence::Task => Some("task"),
-        Evidence::Thread => Some("thread"),
-        Evidence::Only => Some("only"),
-        Evidence::Root => None,
-    }
-}
-
-fn text(key: &str, value: &str) -> KeyValue {
-    KeyValue { key: key.into(), value: Some(string(value)), ..Default::default() }
 }
 
 fn string(value: &str) -> AnyValue {

@@ -4,7 +4,7 @@
 //! The connection is made lazily and again after it broke; a request that had no answer in time gives up its connection too,
 //! because a peer that is gone without a word answers on none of its streams.
 use super::{
-    StartError, endpoint,
+    StartError,
     outcome::{Outcome, Trouble},
     settings::{Compression, Otlp},
     tls,
@@ -33,7 +33,7 @@ pub(super) struct Grpc {
 impl Grpc {
     /// Connects with the first request.
     pub(super) fn new(otlp: &Otlp) -> Result<Grpc, StartError> {
-        let url = endpoint::resolve(otlp)?;
+        let url = &otlp.endpoint;
         let mut endpoint = Endpoint::from_shared(url.to_string())
             .and_then(|endpoint| endpoint.user_agent(concat!("wirespan/", env!("CARGO_PKG_VERSION"))))
             .map_err(StartError::Grpc)?
@@ -77,7 +77,10 @@ fn client(endpoint: &Endpoint, compression: Compression) -> TraceServiceClient<C
     let client = TraceServiceClient::new(endpoint.connect_lazy());
     match compression {
         Compression::None => client,
-        Compression::Gzip => client.send_compressed(CompressionEncoding::Gzip),
+        // grpc-go answers a compressed request with a compressed answer, asked or not.
+        Compression::Gzip => {
+            client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Shape: a request → [`Outcome`]. Source: OTLP specification 1.x "OTLP/HTTP": 429, 502, 503 and 504 may be retried, Retry-After in
 //! seconds or as a date (RFC 9110 §10.2.3), errors carry a `google.rpc.Status`. Redirects are not followed: a collector sends none.
 use super::{
-    StartError, endpoint,
+    StartError,
     outcome::{Outcome, Trouble},
     settings::{Compression, Otlp},
     tls,
@@ -47,7 +47,7 @@ pub(super) struct Http {
 impl Http {
     /// Connects with the first request.
     pub(super) fn new(otlp: &Otlp) -> Result<Http, StartError> {
-        let url = endpoint::resolve(otlp)?;
+        let url = &otlp.endpoint;
         let tls = tls::of_http(otlp, url.scheme() == "https")?;
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();

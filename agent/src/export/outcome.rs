@@ -1,7 +1,6 @@
 //! What became of a batch, and how long to wait before the next attempt.
 //!
 //! Source: OTLP specification 1.x, "Failures" and "Throttling"; exponential backoff with jitter.
-use super::settings::Otlp;
 use std::{error::Error, time::Duration};
 
 /// The longest hint of a collector that is obeyed: a wrong one must not silence an agent for a day.
@@ -59,8 +58,8 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn new(otlp: &Otlp) -> Backoff {
-        Backoff { initial: otlp.initial_backoff, longest: otlp.max_backoff, next: otlp.initial_backoff }
+    pub(super) fn new(initial: Duration, longest: Duration) -> Backoff {
+        Backoff { initial, longest, next: initial }
     }
 
     /// The next pause; `hint` is what the receiver asked for.
@@ -88,12 +87,7 @@ mod tests {
     use super::*;
 
     fn backoff() -> Backoff {
-        let otlp = Otlp {
-            initial_backoff: Duration::from_millis(100),
-            max_backoff: Duration::from_millis(300),
-            ..Otlp::default()
-        };
-        Backoff::new(&otlp)
+        Backoff::new(Duration::from_millis(100), Duration::from_millis(300))
     }
 
     #[test]

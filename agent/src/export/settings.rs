@@ -2,13 +2,14 @@
 //!
 //! Shape: made by `config`, read once by [`super::start`]. Not here: parsing and precedence.
 use std::{path::PathBuf, time::Duration};
+use url::Url;
 
 /// Everything about export.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// `OTEL_TRACES_EXPORTER`, `--exporter`: all of these run at once, each with a queue of its own. Empty is `none`.
     pub exporters: Vec<Kind>,
-    /// Of [`Kind::Otlp`].
+    /// Of [`Kind::Otlp`], which needs it.
     pub otlp: Otlp,
     /// Of every exporter.
     pub batch: Batch,
@@ -27,48 +28,40 @@ pub enum Kind {
     Json,
 }
 
-/// `OTEL_EXPORTER_OTLP_*`. `OTEL_EXPORTER_OTLP_TRACES_*` has been preferred already, except for the endpoints, which mean different things.
+/// `OTEL_EXPORTER_OTLP_*`; `OTEL_EXPORTER_OTLP_TRACES_*` has been preferred already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Otlp {
     /// `…_PROTOCOL`.
     pub protocol: Protocol,
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: for HTTP the base to which `v1/traces` is added.
-    pub endpoint: Option<String>,
-    /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`: used as it is.
-    pub traces_endpoint: Option<String>,
+    /// `…_ENDPOINT`, resolved: over HTTP with its path, over gRPC the authority counts; `https` means TLS.
+    pub endpoint: Url,
     /// `…_HEADERS`, decoded; sent with every request. May hold credentials: never logged.
     pub headers: Vec<(String, String)>,
     /// `…_TIMEOUT`: for one request with its connection.
     pub timeout: Duration,
     /// `…_COMPRESSION`.
     pub compression: Compression,
-    /// `…_INSECURE`: whether a gRPC endpoint without a scheme is plaintext.
-    pub insecure: bool,
     /// `…_CERTIFICATE`: the only roots that are trusted (PEM); absent: the system's.
     pub certificate: Option<PathBuf>,
-    /// `…_CLIENT_CERTIFICATE` (PEM).
-    pub client_certificate: Option<PathBuf>,
-    /// `…_CLIENT_KEY` (PEM).
-    pub client_key: Option<PathBuf>,
+    /// `…_CLIENT_CERTIFICATE` and `…_CLIENT_KEY` (PEM).
+    pub client: Option<(PathBuf, PathBuf)>,
     /// First pause after a failure; it grows by half each time, with jitter.
     pub initial_backoff: Duration,
     /// The longest pause that the agent chooses by itself: how late it may notice that a collector is back.
     pub max_backoff: Duration,
 }
 
-impl Default for Otlp {
-    fn default() -> Otlp {
+impl Otlp {
+    /// An endpoint with the specification's defaults for everything else.
+    pub fn new(protocol: Protocol, endpoint: Url) -> Otlp {
         Otlp {
-            protocol: Protocol::Grpc,
-            endpoint: None,
-            traces_endpoint: None,
+            protocol,
+            endpoint,
             headers: Vec::new(),
             timeout: Duration::from_secs(10),
             compression: Compression::None,
-            insecure: false,
             certificate: None,
-            client_certificate: None,
-            client_key: None,
+            client: None,
             initial_backoff: Duration::from_millis(500),
             max_backoff: Duration::from_secs(5),
         }

@@ -1,4 +1,6 @@
+//! Every exporter against the same receiver: success, failure, slowness, absence.
 mod fake;
+mod tls;
 
 use super::*;
 use crate::enrich::{self, Host, ProcessFacts};
@@ -47,6 +49,14 @@ fn span(number: usize) -> Span {
     }
 }
 
+fn otlp(way: Way, scheme: &str, port: u16) -> Otlp {
+    let (protocol, path) = match way {
+        Way::Grpc | Way::GrpcGzip => (Protocol::Grpc, ""),
+        _ => (Protocol::HttpProtobuf, "v1/traces"),
+    };
+    Otlp::new(protocol, format!("{scheme}://localhost:{port}/{path}").parse().unwrap())
+}
+
 fn resources() -> Resources {
     let mut resources = Resources::new(enrich::Settings::default(), Host::default());
     resources.learn(ProcessFacts::from_exec(PROCESS, "/srv/shop".into(), vec!["shop".into()], None));
@@ -74,21 +84,15 @@ impl World {
                 _ => Kind::Otlp,
             }],
             otlp: Otlp {
-                protocol: if matches!(way, Way::Grpc | Way::GrpcGzip) {
-                    Protocol::Grpc
-                } else {
-                    Protocol::HttpProtobuf
-                },
                 compression: if matches!(way, Way::GrpcGzip | Way::HttpGzip) {
                     Compression::Gzip
                 } else {
                     Compression::None
                 },
-                endpoint: Some(format!("http://{}", collector.address)),
                 timeout: Duration::from_millis(500),
                 initial_backoff: Duration::from_millis(10),
                 max_backoff: Duration::from_millis(20),
-                ..Otlp::default()
+                ..otlp(way, "http", collector.address.port())
             },
             batch: Batch {
                 schedule_delay: Duration::from_millis(5),
@@ -98,7 +102,7 @@ impl World {
             console: Console::default(),
         };
         change(&mut settings);
-        let handle = start_with(&settings, &|| Stdout::boxed(&received)).unwrap();
+        let handle = start_with(&settings, Clock::new(), &|| Stdout::boxed(&received)).unwrap();
         let address = collector.address;
         World { way, received, collector: Some(collector), address, handle, resources: resources() }
     }
@@ -337,23 +341,27 @@ async fn headers_and_the_agents_name_travel_with_every_request() {
 #[tokio::test]
 async fn a_header_that_http_does_not_allow_is_named_and_its_value_is_not() {
     for way in COLLECTORS {
-        let settings = World::new(way, |_| {}).await;
-        let otlp = Otlp {
-            protocol: if way == Way::Grpc { Protocol::Grpc } else { Protocol::HttpProtobuf },
-            headers: vec![("a b".into(), "secret".into())],
-            ..Otlp::default()
+        let otlp = Otlp { headers: vec![("a b".into(), "secret".into())], ..otlp(way, "http", 1) };
+        let settings = Settings {
+            exporters: vec![Kind::Otlp],
+            otlp,
+            batch: Batch::default(),
+            console: Console::default(),
         };
-        let error =
-            start(&Settings { exporters: vec![Kind::Otlp], otlp, ..Settings::default() }).err().unwrap();
+        let error = start(&settings).err().unwrap();
         assert_eq!(error.to_string(), "the header `a b` is not valid");
-        drop(settings);
     }
 }
 
 #[tokio::test]
 async fn a_reader_that_went_away_ends_the_agent_quietly() {
-    let settings = Settings { exporters: vec![Kind::Json], ..Settings::default() };
-    let handle = start_with(&settings, &|| Box::new(Nobody)).unwrap();
+    let settings = Settings {
+        exporters: vec![Kind::Json],
+        otlp: otlp(Way::Grpc, "http", 1),
+        batch: Batch::default(),
+        console: Console::default(),
+    };
+    let handle = start_with(&settings, Clock::new(), &|| Box::new(Nobody)).unwrap();
     handle.send(vec![span(0), span(1)], &mut resources());
     handle.closed().await;
     assert_eq!(counter(&handle.rows(), "unread"), 2);
@@ -490,12 +498,6 @@ fn json_is_as_the_specification_wants_it() {
                                 }
                               ]
                             }
-                          }
-                        },
-                        {
-                          "key": "wirespan.parent.evidence",
-                          "value": {
-                            "stringValue": "wire"
                           }
                         }
                       ],

@@ -36,9 +36,6 @@ pub enum TlsError {
         #[source]
         source: pem::Error,
     },
-    /// Certificate without key, or the reverse.
-    #[error("a client certificate and its key must be given together")]
-    HalfIdentity,
     /// The system has none.
     #[error("the system has no trusted certificates; name a file of them")]
     NoRoots,
@@ -57,7 +54,7 @@ pub(super) fn of_grpc(otlp: &Otlp) -> Result<ClientTlsConfig, TlsError> {
         }
         None => config.with_native_roots(),
     };
-    if let Some((certificate, key)) = identity_files(otlp)? {
+    if let Some((certificate, key)) = &otlp.client {
         config = config.identity(Identity::from_pem(read(certificate)?, read(key)?));
     }
     Ok(config)
@@ -72,7 +69,7 @@ pub(super) fn of_http(otlp: &Otlp, is_used: bool) -> Result<ClientConfig, TlsErr
     if !is_used {
         return Ok(builder.with_no_client_auth());
     }
-    let Some((certificate, key)) = identity_files(otlp)? else {
+    let Some((certificate, key)) = &otlp.client else {
         return Ok(builder.with_no_client_auth());
     };
     let broken = |path: &Path| {
@@ -106,14 +103,6 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found =
         CertificateDer::pem_slice_iter(&read(path)?).collect::<Result<Vec<_>, _>>().map_err(broken)?;
     if found.is_empty() { Err(broken(pem::Error::NoItemsFound)) } else { Ok(found) }
-}
-
-fn identity_files(otlp: &Otlp) -> Result<Option<(&Path, &Path)>, TlsError> {
-    match (&otlp.client_certificate, &otlp.client_key) {
-        (None, None) => Ok(None),
-        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
-        _ => Err(TlsError::HalfIdentity),
-    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {

@@ -1,29 +1,43 @@
 //! Events in, spans out: the pure rooms chained, the same for a live kernel and for a recording.
 //!
 //! Shape: [`Event`] → assemble → correlate → [`Span`]s, and [`Command`]s for whoever owns the kernel side.
-//! Clock: event time. Not here: where events come from, where spans go.
+//! Clock: event time; [`TICK_NS`] of it between two ticks. Not here: where events come from, where spans go.
+use super::settings;
+use crate::{config::Config, telemetry::Snapshot};
+use std::net::IpAddr;
 use wirespan_core::{
     assemble::{Assembler, Command, Output},
-    correlate::Correlator,
-    event::{Event, Nanos},
+    correlate::{Correlator, ProcessLinks},
+    event::{Event, Nanos, ProcessId},
+    sample,
     spans::Span,
 };
 
+/// How often waits and time-outs are looked at.
+pub(super) const TICK_NS: u64 = 100_000_000;
+
 /// The pure half of the agent.
 pub(super) struct Core {
-    pub(super) assembler: Assembler,
-    pub(super) correlator: Correlator,
+    assembler: Assembler,
+    correlator: Correlator,
     output: Output,
     spans: Vec<Span>,
+    ticked: Nanos,
 }
 
 impl Core {
-    pub(super) fn new(assembler: Assembler, correlator: Correlator) -> Core {
-        Core { assembler, correlator, output: Output::default(), spans: Vec::new() }
+    pub(super) fn new(config: &Config, local_addresses: Vec<IpAddr>, seed: [u8; 32]) -> Core {
+        Core {
+            assembler: Assembler::new(settings::assemble(config)),
+            correlator: Correlator::new(settings::correlate(config, local_addresses), seed),
+            output: Output::default(),
+            spans: Vec::new(),
+            ticked: Nanos(0),
+        }
     }
 
     /// One event; the commands that it caused go to `obey`, oldest first.
-    pub(super) fn event(&mut self, event: &Event<'_>, mut obey: impl FnMut(Command)) {
+    pub(super) fn event(&mut self, event: &Event<'_>, obey: &mut dyn FnMut(Command)) {
         self.assembler.push(event, &mut self.output);
         for fact in self.output.facts.drain(..) {
             self.correlator.push(fact, &mut self.spans);
@@ -33,17 +47,44 @@ impl Core {
             Event::Tick { at } => self.correlator.tick(at, &mut self.spans),
             _ => {}
         }
-        self.output.commands.drain(..).for_each(&mut obey);
+        self.output.commands.drain(..).for_each(obey);
+    }
+
+    /// Is it time for a tick?
+    pub(super) fn is_due(&self, now: Nanos) -> bool {
+        now.since(self.ticked) >= TICK_NS
+    }
+
+    /// Time has passed; `lost` says that records were lost since the last tick.
+    pub(super) fn tick(&mut self, at: Nanos, lost: bool, obey: &mut dyn FnMut(Command)) {
+        self.ticked = at;
+        if lost {
+            self.correlator.lost(at);
+        }
+        self.event(&Event::Tick { at }, obey);
     }
 
     /// Nothing more will come: what is finished is decided now.
     pub(super) fn finish(&mut self, at: Nanos) {
-        self.event(&Event::Tick { at }, drop);
+        self.tick(at, false, &mut drop);
         self.correlator.flush(&mut self.spans);
     }
 
-    /// Spans decided since the last call.
+    /// Spans decided since the last call that the sampler keeps.
     pub(super) fn take_spans(&mut self) -> Vec<Span> {
-        std::mem::take(&mut self.spans)
+        let mut spans = std::mem::take(&mut self.spans);
+        spans.retain(sample::keep);
+        spans
+    }
+
+    /// What is known of one process's links.
+    pub(super) fn explain(&self, process: ProcessId) -> Option<ProcessLinks> {
+        self.correlator.explain(process)
+    }
+
+    /// Adds the counters of the pure rooms.
+    pub(super) fn count(&self, snapshot: &mut Snapshot) {
+        snapshot.add(self.assembler.counts().rows());
+        snapshot.add(self.correlator.counts().rows());
     }
 }

@@ -18,9 +18,9 @@ use std::{
 };
 
 /// Repetitions of the whole, interleaved.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 8;
 /// Batches per measurement, of which the best counts.
-const BATCHES: u32 = 40;
+const BATCHES: u32 = 25;
 
 /// A hook kind and its targets in nanoseconds: observed, not observed, unrelated.
 const KINDS: [(&str, [f64; 3]); 2] =

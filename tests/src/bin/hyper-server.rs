@@ -23,7 +23,7 @@ use std::{
     task::{self, Poll},
 };
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
 };
 
@@ -88,7 +88,10 @@ fn upgrade(request: Request<Incoming>) -> Result<Answer> {
         let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
         let (mut here, mut there) = tokio::io::duplex(4096);
         let (mut read, mut write) = tokio::io::split(&mut there);
-        let echo = async { tokio::io::copy(&mut read, &mut write).await };
+        let echo = async {
+            tokio::io::copy(&mut read, &mut write).await?;
+            write.shutdown().await
+        };
         let mut io = TokioIo::new(upgraded);
         let _ = tokio::join!(copy_bidirectional(&mut io, &mut here), echo);
     });

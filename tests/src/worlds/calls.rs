@@ -22,6 +22,7 @@ scenes! { "http":
     a_head_in_single_bytes_and_an_answer_in_sevens_are_whole,
     non_blocking_reads_and_short_writes_are_seen,
     children_of_an_observed_process_are_observed,
+    every_way_is_seen_by_syscall_exits_too,
 }
 
 /// Requests one by one, then pipelined, then with a long head; each has one span with its own path.
@@ -51,9 +52,21 @@ fn answered(world: &mut World, way: &str) -> Result<()> {
     Ok(())
 }
 
+/// The fallback for kernels without socket tracepoints sees the same.
+fn every_way_is_seen_by_syscall_exits_too(world: &mut World) -> Result<()> {
+    world.hook("syscalls");
+    for way in WAYS {
+        answered(world, way).with_context(|| way.to_owned())?;
+    }
+    Ok(())
+}
+
 /// A world per row of the server's table.
 macro_rules! ways {
-    ($($name:ident: $way:literal),+ $(,)?) => { $(fn $name(world: &mut World) -> Result<()> { answered(world, $way) })+ };
+    ($($name:ident: $way:literal),+ $(,)?) => {
+        const WAYS: &[&str] = &[$($way),+];
+        $(fn $name(world: &mut World) -> Result<()> { answered(world, $way) })+
+    };
 }
 ways! {
     read_and_write_are_seen: "read-write",

@@ -3,13 +3,12 @@
 //! Shape: the services' pids → `wirespan run --pid … --exporter json`; its stdout lines → spans in the ledger.
 //! Ready when its log says so; its log is kept in a file.
 use super::{
-    Shop,
     otlp::{self, Span},
     process::{self, Process},
     stop::Stop,
 };
 use crate::setup::log::tail;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::{
     fs::File,
     io::{BufRead, BufReader, Write},
@@ -35,23 +34,23 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    /// Starts it on the services of `shop` and waits until it is ready. Every span goes to `sink`.
+    /// Starts it on these processes and waits until it is ready. Every span goes to `sink`, its log to a file.
     pub(super) fn start(
         binary: &Path,
-        shop: &Shop,
+        pids: &[u32],
+        log: PathBuf,
         stop: &Stop,
         sink: impl FnMut(Span) + Send + 'static,
     ) -> Result<Agent> {
         let started = Instant::now();
         let mut command = process::command(binary);
         command.arg("run");
-        for service in &shop.services {
-            command.args(["--pid", &service.process.pid().to_string()]);
+        for pid in pids {
+            command.args(["--pid", &pid.to_string()]);
         }
         command.args(["--exporter", "json"]);
         let (process, stdout, stderr) = Process::piped("wirespan", command)?;
 
-        let log = shop.logs.join("wirespan.log");
         let ready = Arc::new(AtomicBool::new(false));
         let failure = Arc::new(Mutex::new(None));
         let readers = vec![
@@ -69,7 +68,8 @@ impl Agent {
             // Its last words are complete only once it has ended and its pipes are empty.
             agent.process.stop();
             agent.join();
-            ensure!(stop.is_set(), "the agent {how}; it said:\n{}", agent.last_words());
+            ensure!(!stop.is_set(), "stopped before the agent was ready");
+            bail!("the agent {how}; it said:\n{}", agent.last_words());
         }
         println!("demo: wirespan is ready after {} ms", started.elapsed().as_millis());
         Ok(agent)
@@ -137,4 +137,54 @@ fn follow_spans(
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    const SPAN: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"aa","spanId":"01","name":"GET","kind":2,"startTimeUnixNano":"1","endTimeUnixNano":"2","attributes":[{"key":"url.path","value":{"stringValue":"/a"}},{"key":"http.request.method","value":{"stringValue":"GET"}}]}]}]}]}"#;
+
+    /// Starts a shell script in the agent's place. What came of it, and the paths of the spans.
+    fn played(script: &str) -> (Result<()>, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let binary = folder.path().join("wirespan");
+        fs::write(&binary, format!("#!/bin/sh\n{script}")).unwrap();
+        fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+        let paths = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&paths);
+        let log = folder.path().join("log");
+        let agent = Agent::start(&binary, &[7], log, &Stop::never(), move |span| {
+            sink.lock().unwrap().push(span.path)
+        });
+        let outcome = agent.and_then(Agent::finish);
+        let paths = paths.lock().unwrap().clone();
+        (outcome, paths)
+    }
+
+    #[test]
+    fn what_the_agent_still_says_after_it_was_asked_to_end_is_read() {
+        let script = format!(
+            "trap 'echo '\\''{SPAN}'\\''; exit 0' TERM\necho INFO ready 1>&2\nwhile :; do read x; sleep 0.01; done"
+        );
+        let (outcome, paths) = played(&script);
+        outcome.unwrap();
+        assert_eq!(paths, ["/a"]);
+    }
+
+    #[test]
+    fn an_agent_that_cannot_start_is_quoted() {
+        let (outcome, _) = played("echo 'no BTF: /sys/kernel/btf/vmlinux' 1>&2\nexit 1");
+        let error = format!("{:#}", outcome.unwrap_err());
+        assert_eq!(error, "the agent ended with exit status: 1; it said:\nno BTF: /sys/kernel/btf/vmlinux");
+    }
+
+    #[test]
+    fn an_agent_that_does_not_end_well_is_an_error() {
+        let (outcome, _) = played("trap 'exit 3' TERM\necho INFO ready 1>&2\nwhile :; do sleep 0.01; done");
+        let error = format!("{:#}", outcome.unwrap_err());
+        // The shell may add that it was asked to end.
+        assert!(error.starts_with("wirespan ended with exit status: 3; it said:\nINFO ready"), "{error}");
+    }
 }

@@ -32,6 +32,12 @@ impl Stop {
         Ok(stop)
     }
 
+    /// Only what the demo itself decides ends it.
+    #[cfg(test)]
+    pub(super) fn never() -> Stop {
+        Stop(Arc::new(AtomicBool::new(false)))
+    }
+
     /// True once the demo should end.
     pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)

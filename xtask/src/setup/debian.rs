@@ -1,10 +1,10 @@
 //! Programs that Debian's packages bring.
 //!
 //! Shape: (program, package) pairs → every program is in the search path. apt is asked only when one is not.
-use crate::command;
+use super::{cache, log};
 use anyhow::{Context, Result, ensure};
 use rustix::process::geteuid;
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 /// Installs the packages of the programs that are missing.
 pub(super) fn ensure(wanted: &[(&str, &str)]) -> Result<()> {
@@ -28,19 +28,24 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
     ensure!(geteuid().is_root(), "only root may install {names}: run this from a root shell");
     println!("setup: installing {names}");
     // A fresh machine has no package lists: fetch them when the first try did not work, not every time.
-    if command::run(&mut apt_install(packages)).is_err() {
-        command::run(apt().arg("update"))?;
-        command::run(&mut apt_install(packages))?;
+    let log = cache()?.join("apt.log");
+    if log::run(&mut apt_install(packages), &log).is_ok() {
+        return Ok(());
     }
-    Ok(())
+    log::run(apt().arg("update"), &log)?;
+    log::run(&mut apt_install(packages), &log)
 }
 
-/// True if the search path has it.
-pub(super) fn is_there(program: &str) -> bool {
-    let Some(path) = std::env::var_os("PATH") else { return false };
+/// Where the search path has it.
+pub(super) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
     // Debian keeps servers where only root's path looks.
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    folders.map(|folder| folder.join(program)).any(|file| file.is_file())
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+fn is_there(program: &str) -> bool {
+    find(program).is_some()
 }
 
 fn apt_install(packages: &[&str]) -> Command {

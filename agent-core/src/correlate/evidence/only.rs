@@ -2,9 +2,9 @@
 //!
 //! There is one: work that no request caused (timers, pollers, warm-ups). So the request must have been alone since it opened until
 //! the call (work that an earlier request left behind would else be taken for its own), the call must have its answer before the
-//! request gets its own, and the destination must never have been called while no request was open: a process that does has
-//! [`Background`] work there. What remains is a poller whose every call so far fell into a lone request; it is told apart by the first
-//! that does not.
+//! request gets its own, and the destination must never have been called while no request was open, nor by a call that outlived its
+//! request: a process that does has [`Background`] work there. What remains is background work whose every call so far fell into a
+//! lone request; it is told apart by the first that does not.
 use crate::exchange::{ExchangeId, HttpRequest, Opened};
 use crate::{correlate::Map, exchange::Call};
 use foldhash::fast::FixedState;
@@ -49,12 +49,12 @@ impl OpenRequests {
 #[derive(Debug, Default)]
 pub(in crate::correlate) struct Background {
     destinations: Map<u64, ()>,
-    /// Calls made while no request was open.
+    /// Calls made while no request was open, or that outlived the only one.
     pub(in crate::correlate) calls: u64,
 }
 
 impl Background {
-    /// A call was made while no request was open.
+    /// A call was made while no request was open, or outlived the only one.
     pub(in crate::correlate) fn add(&mut self, opened: &Opened) {
         self.calls += 1;
         if self.destinations.len() < DESTINATIONS_MAX {

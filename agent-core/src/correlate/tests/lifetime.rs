@@ -108,6 +108,18 @@ fn a_call_whose_request_is_not_answered_for_long_is_let_go() {
 }
 
 #[test]
+fn where_threads_are_proven_a_long_request_does_not_hold_its_calls_back() {
+    let mut script = super::threads::blocking_waves(16, 0);
+    script += "1000 A/1 receives r1 /long-poll
+         1001 A/2 receives r2 /long-too
+         1002 A/1 sends c1 /call
+         1003 A/1 reads c1
+         3100 tick";
+    let text = run_without_stop(Settings::default(), &script);
+    assert!(text.contains("A client /call (thread of"), "{text}");
+}
+
+#[test]
 fn beyond_the_cap_the_oldest_is_given_up_and_counted() {
     let settings = Settings { max_exchanges: 3, ..Settings::default() };
     let script = "0 A/1 receives r1 /one

@@ -7,7 +7,7 @@ use crate::correlate::{Settings, ThreadState};
 use expect_test::{Expect, expect};
 
 /// Two requests at a time, each read, called for and answered by a thread of its own: `waves` times.
-fn blocking_waves(waves: usize, from_ms: usize) -> String {
+pub(super) fn blocking_waves(waves: usize, from_ms: usize) -> String {
     let mut script = String::new();
     for wave in 0..waves {
         let at = from_ms + wave * 10;
@@ -45,7 +45,7 @@ fn a_call_made_while_one_request_is_open_and_answered_before_it_is_its_child() {
          1 A/1 sends r2 /pay
          3 A/1 reads r2
          4 A/1 answers r1
-         100 tick",
+         1100 tick",
         expect![[r#"
             trace 1
               A server /checkout (none)
@@ -57,7 +57,7 @@ fn a_call_made_while_one_request_is_open_and_answered_before_it_is_its_child() {
 #[test]
 fn the_first_concurrent_requests_are_linked_once_the_process_has_shown_that_its_threads_answer_what_they_read()
  {
-    check_links(&blocking_waves(4, 0), expect!["thread 8, entry 8"]);
+    check_links(&blocking_waves(16, 0), expect!["thread 32, entry 32"]);
 }
 
 #[test]
@@ -66,25 +66,25 @@ fn too_few_concurrent_requests_prove_nothing() {
 }
 
 #[test]
-fn four_proofs_that_nothing_contradicted_for_the_hold_time_are_enough() {
-    check_links(&(blocking_waves(2, 0) + "3000 tick"), expect!["thread 4, entry 4"]);
+fn a_few_proofs_that_nothing_contradicted_for_the_hold_time_are_enough() {
+    check_links(&(blocking_waves(3, 0) + "3000 tick"), expect!["thread 6, entry 6"]);
 }
 
 #[test]
 fn a_thread_that_holds_two_requests_is_an_event_loop_and_loses_its_evidence_even_after_it_was_calibrated() {
-    let script = blocking_waves(4, 0)
-        + "100 A/1 receives r1 /one
-           101 A/1 sends c1 /for-one
-           102 A/1 receives r2 /two
-           103 A/1 sends c2 /for-two
-           104 A/1 reads c1
-           105 A/1 answers r1
-           106 A/1 reads c2
-           107 A/1 answers r2";
+    let script = blocking_waves(16, 0)
+        + "1000 A/1 receives r1 /one
+           1101 A/1 sends c1 /for-one
+           1102 A/1 receives r2 /two
+           1103 A/1 sends c2 /for-two
+           1104 A/1 reads c1
+           1105 A/1 answers r1
+           1106 A/1 reads c2
+           1107 A/1 answers r2";
     let (correlator, _) = run(Settings::default(), &script);
     let links = correlator.explain(process('A')).unwrap();
     assert_eq!(links.thread.state, ThreadState::Shared);
-    check_links(&script, expect!["thread 8, only 1, entry 10, thread_shared 1"]);
+    check_links(&script, expect!["thread 32, only 1, entry 34, thread_shared 1"]);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn an_event_loop_links_what_it_calls_alone_and_counts_the_rest() {
          5 A/1 reads c2
          6 A/1 answers r2
          7 A/1 answers r1
-         100 tick",
+         1100 tick",
         expect![[r#"
             trace 1
               A server /one (none)
@@ -113,18 +113,18 @@ fn an_event_loop_links_what_it_calls_alone_and_counts_the_rest() {
 
 #[test]
 fn a_request_answered_by_another_thread_withdraws_thread_evidence() {
-    let script = blocking_waves(4, 0)
-        + "100 A/1 receives r1 /one
-           101 A/2 receives r2 /two
-           102 A/1 sends c1 /for-one
-           103 A/1 reads c1
-           104 A/3 answers r1
-           105 A/2 sends c2 /for-two
-           106 A/2 reads c2
-           107 A/2 answers r2";
+    let script = blocking_waves(16, 0)
+        + "1000 A/1 receives r1 /one
+           1101 A/2 receives r2 /two
+           1102 A/1 sends c1 /for-one
+           1103 A/1 reads c1
+           1104 A/3 answers r1
+           1105 A/2 sends c2 /for-two
+           1106 A/2 reads c2
+           1107 A/2 answers r2";
     let (correlator, _) = run(Settings::default(), &script);
     assert_eq!(correlator.explain(process('A')).unwrap().thread.state, ThreadState::AnsweredElsewhere);
-    check_links(&script, expect!["thread 8, entry 10, several_open 1, answered_elsewhere 1"]);
+    check_links(&script, expect!["thread 32, entry 34, several_open 1, answered_elsewhere 1"]);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_call_from_a_pool_thread_is_linked_while_one_request_is_open_and_not_while_t
          12 A/9 reads c2
          13 A/1 answers r2
          13 A/2 answers r3
-         100 tick",
+         1100 tick",
         expect![[r#"
             trace 1
               A server /alone (none)
@@ -209,7 +209,7 @@ fn a_call_that_outlives_the_only_request_may_be_background_work() {
          1 A/9 sends c1 /slow
          2 A/1 answers r1
          50 A/9 reads c1
-         100 tick",
+         1100 tick",
         expect![[r#"
             trace 1
               A server /one (none)
@@ -228,7 +228,7 @@ fn work_that_an_overlapping_request_left_behind_is_not_taken_for_the_one_that_re
          3 A/9 sends c1 /left-behind-by-first
          4 A/9 reads c1
          5 A/2 answers r2
-         100 tick",
+         1100 tick",
         expect![[r#"
             trace 1
               A server /first (none)
@@ -242,44 +242,44 @@ fn work_that_an_overlapping_request_left_behind_is_not_taken_for_the_one_that_re
 
 #[test]
 fn calls_between_the_parts_of_a_streamed_answer_are_linked_where_threads_are_proven() {
-    let stream = "100 A/1 receives r1 /stream
-         101 A/2 receives r2 /other
-         102 A/1 begins r1
-         103 A/1 sends c1 /while-streaming
-         104 A/1 reads c1
-         105 A/1 finishes r1
-         106 A/2 answers r2
-         200 tick";
-    check_links(&(blocking_waves(4, 0) + stream), expect!["thread 9, entry 10"]);
+    let stream = "1000 A/1 receives r1 /stream
+         1101 A/2 receives r2 /other
+         1102 A/1 begins r1
+         1103 A/1 sends c1 /while-streaming
+         1104 A/1 reads c1
+         1105 A/1 finishes r1
+         1106 A/2 answers r2
+         1200 tick";
+    check_links(&(blocking_waves(16, 0) + stream), expect!["thread 33, entry 34"]);
     check_links(stream, expect!["entry 2, after_answer 1"]);
 }
 
 #[test]
 fn a_call_after_an_answer_whose_end_was_only_inferred_is_not_linked() {
-    let stream = "100 A/1 receives r1 /stream
-         101 A/2 receives r2 /other
-         102 A/1 begins r1
-         103 A/1 sends c1 /perhaps-after
-         104 A/1 reads c1
-         105 A/1 finishes r1 inferred
-         106 A/2 answers r2
-         200 tick";
-    check_links(&(blocking_waves(4, 0) + stream), expect!["thread 8, entry 10, after_answer 1"]);
+    let stream = "1000 A/1 receives r1 /stream
+         1101 A/2 receives r2 /other
+         1102 A/1 begins r1
+         1103 A/1 sends c1 /perhaps-after
+         1104 A/1 reads c1
+         1105 A/1 finishes r1 inferred
+         1106 A/2 answers r2
+         1200 tick";
+    check_links(&(blocking_waves(16, 0) + stream), expect!["thread 32, entry 34, after_answer 1"]);
 }
 
 #[test]
 fn an_aborted_request_keeps_its_calls_where_threads_are_proven_and_nothing_was_lost() {
-    let aborted = "100 A/1 receives r1 /slow
-         101 A/2 receives r2 /other
-         102 A/1 sends c1 /for-slow
-         103 A/1 aborts r1
-         104 A/1 reads c1
-         105 A/2 answers r2
-         200 tick";
-    check_links(&(blocking_waves(4, 0) + aborted), expect!["thread 9, entry 10"]);
+    let aborted = "1000 A/1 receives r1 /slow
+         1101 A/2 receives r2 /other
+         1102 A/1 sends c1 /for-slow
+         1103 A/1 aborts r1
+         1104 A/1 reads c1
+         1105 A/2 answers r2
+         1200 tick";
+    check_links(&(blocking_waves(16, 0) + aborted), expect!["thread 33, entry 34"]);
     check_links(
-        &(blocking_waves(4, 0) + &aborted.replace("200 tick", "150 lost\n200 tick")),
-        expect!["thread 8, entry 10, after_loss 1"],
+        &(blocking_waves(16, 0) + &aborted.replace("1200 tick", "1150 lost\n1200 tick")),
+        expect!["thread 32, entry 34, after_loss 1"],
     );
     check_links(aborted, expect!["entry 2, unanswered 1"]);
 }
@@ -321,6 +321,29 @@ fn after_a_loss_being_alone_is_no_evidence_until_nothing_unseen_can_be_open() {
 }
 
 #[test]
+fn a_gap_where_an_answer_should_be_is_a_loss_in_that_process() {
+    let gap = "1000 A/1 receives r1 /slow
+         1001 A/2 receives r2 /other
+         1002 A/1 sends c1 /for-whom
+         1003 A/1 misses r1
+         1004 A/1 reads c1
+         1005 A/2 answers r2
+         1006 A/1 receives r3 /alone
+         1007 A/9 sends c3 /for-whom
+         1008 A/9 reads c3
+         1009 A/1 answers r3
+         1010 B/1 receives r4 /elsewhere
+         1011 B/1 sends c4 /its-own
+         1012 B/1 reads c4
+         1013 B/1 answers r4
+         1200 tick";
+    check_links(
+        &(blocking_waves(16, 0) + gap),
+        expect!["thread 32, only 1, entry 36, unanswered 1, after_loss 1"],
+    );
+}
+
+#[test]
 fn a_lost_answer_does_not_make_a_thread_an_event_loop() {
     // The answer of r1 was lost; its thread goes on with other connections.
     let mut script = "0 A/1 receives r1 /lost-answer\n".to_owned() + &blocking_waves(12, 10);
@@ -333,17 +356,17 @@ fn a_lost_answer_does_not_make_a_thread_an_event_loop() {
 #[test]
 fn pipelined_requests_read_at_once_are_no_event_loop_but_no_evidence_either() {
     check_links(
-        &(blocking_waves(4, 0)
-            + "100 A/1 receives r1 /one conn=k
-               100 A/1 receives r2 /two conn=k
-               101 A/1 sends c1 /for-one
-               102 A/1 reads c1
-               103 A/1 answers r1
-               104 A/1 sends c2 /for-two
-               105 A/1 reads c2
-               106 A/1 answers r2
-               200 tick"),
-        expect!["thread 9, entry 10, thread_shared 1"],
+        &(blocking_waves(16, 0)
+            + "1000 A/1 receives r1 /one conn=k
+               1100 A/1 receives r2 /two conn=k
+               1101 A/1 sends c1 /for-one
+               1102 A/1 reads c1
+               1103 A/1 answers r1
+               1104 A/1 sends c2 /for-two
+               1105 A/1 reads c2
+               1106 A/1 answers r2
+               1200 tick"),
+        expect!["thread 33, entry 34, thread_shared 1"],
     );
 }
 
@@ -356,7 +379,7 @@ fn only_can_be_switched_off() {
          1 A/9 sends c1 /from-pool
          2 A/9 reads c1
          3 A/1 answers r1
-         100 tick",
+         1100 tick",
         expect![[r#"
             trace 1
               A server /one (none)

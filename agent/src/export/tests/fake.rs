@@ -29,7 +29,12 @@ use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use tokio::{io::AsyncWrite, net::TcpListener, task::JoinHandle};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    task::{JoinHandle, JoinSet},
+};
+use tokio_rustls::TlsAcceptor;
 use tonic::{Code, Status, codec::CompressionEncoding, codegen::async_trait};
 
 /// What the receiver does with one request.
@@ -127,35 +132,57 @@ impl Collector {
 impl Collector {
     /// On `address`, port 0 for any.
     pub(super) async fn start(address: SocketAddr, received: Received) -> Collector {
+        Collector::start_with(address, received, None).await
+    }
+
+    /// The same behind TLS.
+    pub(super) async fn start_with(
+        address: SocketAddr,
+        received: Received,
+        tls: Option<TlsAcceptor>,
+    ) -> Collector {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        Collector { address, task: tokio::spawn(serve(listener, received)) }
+        Collector { address, task: tokio::spawn(serve(listener, received, tls)) }
     }
 }
 
 /// Connections end with the listener: the tasks are dropped together.
-async fn serve(listener: TcpListener, received: Received) {
-    let mut connections = tokio::task::JoinSet::new();
-    let service =
-        TraceServiceServer::new(Grpc(received.clone())).accept_compressed(CompressionEncoding::Gzip);
+async fn serve(listener: TcpListener, received: Received, tls: Option<TlsAcceptor>) {
+    let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let (service, received) = (service.clone(), received.clone());
+        let (received, tls) = (received.clone(), tls.clone());
         connections.spawn(async move {
-            let route = service_fn(move |request: Request<Incoming>| {
-                let grpc = TowerToHyperService::new(service.clone());
-                let received = received.clone();
-                async move {
-                    if request.headers().get("content-type").is_some_and(|kind| kind == "application/grpc") {
-                        return hyper::service::Service::call(&grpc, request).await;
+            match tls {
+                None => answer_all(stream, received).await,
+                // A client that trusts nobody breaks off: nothing to answer.
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        answer_all(stream, received).await;
                     }
-                    Ok::<_, Infallible>(http(request, received).await.map(tonic::body::Body::new))
                 }
-            });
-            let builder = auto::Builder::new(TokioExecutor::new());
-            builder.serve_connection(TokioIo::new(stream), route).await.ok();
+            }
         });
     }
+}
+
+async fn answer_all(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, received: Received) {
+    let service = TraceServiceServer::new(Grpc(received.clone()))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
+    let route = service_fn(move |request: Request<Incoming>| {
+        let grpc = TowerToHyperService::new(service.clone());
+        let received = received.clone();
+        async move {
+            if request.headers().get("content-type").is_some_and(|kind| kind == "application/grpc") {
+                return hyper::service::Service::call(&grpc, request).await;
+            }
+            Ok::<_, Infallible>(http(request, received).await.map(tonic::body::Body::new))
+        }
+    });
+    let builder = auto::Builder::new(TokioExecutor::new());
+    builder.serve_connection(TokioIo::new(stream), route).await.ok();
 }
 
 struct Grpc(Received);

@@ -1,7 +1,6 @@
-//! Percent-encoding, RFC 3986 §2.1; `redact` reads it too.
+//! Percent-encoding, RFC 3986 §2.1, for `propagate` and `redact`.
 //!
 //! Shape: bytes in, bytes or text out. A `%` that two digits do not follow stands for itself: readers do not guess.
-use super::hex::digit;
 use std::borrow::Cow;
 
 /// Decodes every `%XX`; borrows if there is none.
@@ -29,4 +28,9 @@ pub(crate) fn decode(text: &[u8]) -> Cow<'_, [u8]> {
 /// Decoded text; what is not UTF-8 becomes U+FFFD.
 pub(crate) fn decode_text(text: &[u8]) -> String {
     String::from_utf8_lossy(&decode(text)).into_owned()
+}
+
+/// The value of one hexadecimal digit.
+fn digit(byte: u8) -> Option<u8> {
+    u8::try_from(char::from(byte).to_digit(16)?).ok()
 }

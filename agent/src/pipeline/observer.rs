@@ -1,0 +1,389 @@
+//! The one thread that owns the kernel side and the core: records in, spans handed to the exporters.
+//!
+//! Shape: drains the ring on a timer, decides about processes, answers `explain`. Clock: records', and the monotonic clock for ticks.
+//! Invariant: it never waits for anything but the ring; handing spans over and answering do not block.
+use super::{core::Core, settings};
+use crate::{
+    attach::{self, Kernel},
+    config::Config,
+    discover::{Discovery, Known, ProcRoot, Program, Verdict, local_addresses},
+    enrich::{Host, ProcessFacts, Resources, read},
+    events::{Exec, Record, Ring, decode, progress_record},
+    explain::{Count, Explanation, Work, server::Question},
+    export,
+    recording::Writer,
+    telemetry::Snapshot,
+};
+use rustix::time::{ClockId, clock_gettime};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::mpsc;
+use tracing::{debug, error, info, warn};
+use wirespan_common::reason::Reason;
+use wirespan_core::{
+    assemble::Command,
+    correlate::{ProcessLinks, ThreadState},
+    counter::Counter,
+    counters,
+    event::{Event, Nanos, ProcessId},
+};
+
+/// The shortest and the longest time between two drains: short while there is work, long while there is none.
+const DRAIN_EVERY: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
+/// Records taken from the ring before anything else is looked at.
+const DRAIN_RECORDS: usize = 16_384;
+/// How often lost exits are looked for.
+const SWEEP_NS: u64 = 30_000_000_000;
+/// Processes whose work is remembered, ended ones included.
+const WORKERS: usize = 4_096;
+
+counters! {
+    /// What came out of the ring.
+    Counts in "events" {
+        records: "work", "records", "Records taken from the ring.";
+        bytes: "work", "bytes", "Size of these records.";
+        unobserved: "skip", "records", "Records of processes that are not observed: followed from their exec until it was decided.";
+        undecodable: "loss", "records", "Records that could not be read.";
+        refused_commands: "loss", "commands", "Marks and stops that the kernel side did not take.";
+        unrecorded: "loss", "records", "Records that could not be written to the recording.";
+    }
+}
+
+/// State of the thread.
+pub(super) struct Observer {
+    kernel: Kernel,
+    discovery: Discovery,
+    resources: Resources,
+    core: Core,
+    exporters: Arc<export::Handle>,
+    recorder: Option<Writer>,
+    work: HashMap<ProcessId, Work>,
+    counts: Counts,
+    losses: u64,
+    swept: Nanos,
+}
+
+impl Observer {
+    pub(super) fn new(
+        config: &Config,
+        exporters: Arc<export::Handle>,
+        recorder: Option<Writer>,
+    ) -> Result<(Observer, Ring), attach::Error> {
+        let proc = Path::new("/proc");
+        let addresses = local_addresses(proc);
+        let mut kernel = Kernel::load(&settings::attach(config))?;
+        let ring = kernel.ring()?;
+        kernel.watch_ports(config.select.ports.iter().copied())?;
+        let observer = Observer {
+            kernel,
+            discovery: Discovery::new(settings::select(config, &addresses), ProcRoot(proc.into())),
+            resources: Resources::new(settings::enrich(config), Host::read(Path::new("/"))),
+            core: Core::new(config, addresses, super::seed()),
+            exporters,
+            recorder,
+            work: HashMap::new(),
+            counts: Counts::default(),
+            losses: 0,
+            swept: now(),
+        };
+        Ok((observer, ring))
+    }
+
+    /// Looks at what already runs; afterwards the agent is ready.
+    pub(super) fn begin(&mut self) {
+        let found = self.discovery.scan(now());
+        for known in &found {
+            // What is not wanted has no row in the kernel, and needs none.
+            if known.verdict.is_observe() {
+                self.decide(known, None);
+            }
+        }
+        let kind = self.kernel.kind().map(|kind| kind.to_string()).unwrap_or_default();
+        let observed = self.discovery.observed().count();
+        info!(pid = std::process::id(), hooks = kind, observed, "ready");
+    }
+
+    /// Works until `stop`; returns what was counted.
+    pub(super) fn run(
+        mut self,
+        mut ring: Ring,
+        mut questions: mpsc::Receiver<Question>,
+        stop: &AtomicBool,
+    ) -> Snapshot {
+        let [shortest, longest] = DRAIN_EVERY;
+        let mut pause = shortest;
+        while !stop.load(Ordering::Relaxed) {
+            let records = ring.drain(DRAIN_RECORDS, |record| self.record(record));
+            if self.core.is_due(now()) {
+                self.tick();
+            }
+            self.hand_over();
+            while let Ok(question) = questions.try_recv() {
+                // Whoever asked may have gone away.
+                drop(question.answer.send(self.explain(question.pid)));
+            }
+            pause = if records > 0 { shortest } else { (pause * 2).min(longest) };
+            if records < DRAIN_RECORDS {
+                ring.wait(pause);
+            }
+        }
+        while ring.drain(DRAIN_RECORDS, |record| self.record(record)) > 0 {}
+        self.tick();
+        self.core.finish(now());
+        self.hand_over();
+        let snapshot = self.snapshot();
+        if let Some(recorder) = self.recorder.take() {
+            match recorder.finish() {
+                Ok(records) => info!(records, "recording is complete"),
+                Err(error) => error!(%error, "recording is incomplete"),
+            }
+        }
+        snapshot
+    }
+
+    fn record(&mut self, bytes: &[u8]) {
+        self.counts.records += 1;
+        self.counts.bytes += bytes.len() as u64;
+        let record = match decode(bytes) {
+            Ok(record) => record,
+            Err(error) => {
+                self.counts.undecodable += 1;
+                debug!(%error, "cannot read record");
+                return;
+            }
+        };
+        match record {
+            Record::Event { event, .. } => self.event(&event, bytes),
+            Record::Exec(exec) => self.exec(&exec),
+            Record::Fork { child, parent, at } => self.fork(parent, child, at),
+            Record::Listen { process, local, at } => {
+                if let Some(known) = self.discovery.listen(process, local.port(), at) {
+                    self.decide(&known, None);
+                }
+            }
+            Record::Nothing => {}
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>, bytes: &[u8]) {
+        match event {
+            Event::Bytes(segment) => {
+                let process = segment.actor.process;
+                if !self.discovery.is_observed(process) {
+                    self.counts.unobserved += 1;
+                    return;
+                }
+                let work = self.work.entry(process).or_default();
+                work.records += 1;
+                work.moved_bytes += u64::from(segment.moved);
+                work.copied_bytes += segment.data.len() as u64;
+            }
+            Event::Exit { process, .. } => {
+                self.discovery.exit(*process);
+                self.resources.exit(*process);
+            }
+            _ => {}
+        }
+        self.keep(bytes);
+        self.core_event(event);
+    }
+
+    /// An event for the core, and what it asks of the kernel side, and what that answers.
+    fn core_event(&mut self, event: &Event<'_>) {
+        let mut commands: Vec<Command> = Vec::new();
+        self.core.event(event, &mut |command| commands.push(command));
+        self.obey(commands);
+    }
+
+    fn obey(&mut self, commands: Vec<Command>) {
+        for command in commands {
+            match self.kernel.apply(command) {
+                Ok(None) => {}
+                Ok(Some(passed)) => {
+                    if let Some(bytes) = progress_record(&passed) {
+                        self.keep(&bytes);
+                    }
+                    self.core_event(&passed);
+                }
+                Err(error) => {
+                    self.counts.refused_commands += 1;
+                    debug!(%error, "cannot obey the core");
+                }
+            }
+        }
+    }
+
+    fn exec(&mut self, exec: &Exec<'_>) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let args = exec.args.split(|byte| *byte == 0).filter(|arg| !arg.is_empty()).map(text).collect();
+        let fallback = Program { exe: text(exec.filename), args, parent: 0, is_kernel_thread: false };
+        let known = self.discovery.exec(exec.process, fallback.clone(), exec.at);
+        self.decide(&known, Some(fallback));
+    }
+
+    fn fork(&mut self, parent: ProcessId, child: ProcessId, at: Nanos) {
+        let Some(known) = self.discovery.fork(parent, child, at) else {
+            // The parent was never looked at: the child is judged by itself.
+            let known = self.discovery.exec(child, Program::default(), at);
+            return self.decide(&known, None);
+        };
+        if known.verdict.is_observe() && self.resources.fork(parent, child).is_none() {
+            self.decide(&known, None);
+        }
+    }
+
+    /// Carries a verdict to the kernel's filter, and reads what spans will say of the process while it lives.
+    fn decide(&mut self, known: &Known, fallback: Option<Program>) {
+        let done = match known.verdict {
+            Verdict::Observe(why) => {
+                debug!(pid = known.id.pid, exe = known.program.exe, %why, "observed");
+                let facts = read(Path::new("/proc"), known.id.pid).filter(|facts| facts.id == known.id);
+                let program = fallback.unwrap_or_else(|| known.program.clone());
+                let parent = (known.program.parent > 0).then_some(known.program.parent);
+                let facts = facts
+                    .unwrap_or_else(|| ProcessFacts::from_exec(known.id, program.exe, program.args, parent));
+                if let Some(recorder) = &mut self.recorder
+                    && let Err(error) = recorder.process(&facts)
+                {
+                    warn!(%error, "cannot record a process");
+                }
+                self.resources.learn(facts);
+                self.kernel.observe(known.id, None)
+            }
+            Verdict::Ignore(_) => self.kernel.ignore(known.id),
+        };
+        match done {
+            Ok(_) => {}
+            Err(error) => warn!(pid = known.id.pid, %error, "cannot tell the kernel about a process"),
+        }
+    }
+
+    fn tick(&mut self) {
+        let at = now();
+        let losses = self.kernel_losses();
+        let lost = losses > self.losses;
+        self.losses = losses;
+        let mut commands: Vec<Command> = Vec::new();
+        self.core.tick(at, lost, &mut |command| commands.push(command));
+        self.obey(commands);
+        if at.since(self.swept) < SWEEP_NS {
+            return;
+        }
+        self.swept = at;
+        for known in self.discovery.sweep() {
+            self.core_event(&Event::Exit { process: known.id, at });
+            self.resources.exit(known.id);
+            if let Err(error) = self.kernel.forget(known.id) {
+                debug!(pid = known.id.pid, %error, "cannot forget a process");
+            }
+        }
+    }
+
+    /// Records that the kernel side could not write.
+    fn kernel_losses(&self) -> u64 {
+        let reasons = self.kernel.reasons().unwrap_or_default();
+        let lost =
+            reasons.iter().filter(|(reason, _)| matches!(reason, Reason::RingFull | Reason::ConnectionsFull));
+        lost.map(|(_, count)| count).sum::<u64>()
+            + self.kernel.misses().iter().map(|program| program.misses).sum::<u64>()
+    }
+
+    fn hand_over(&mut self) {
+        let spans = self.core.take_spans();
+        for span in &spans {
+            self.work.entry(span.process).or_default().spans += 1;
+        }
+        if self.work.len() > WORKERS {
+            let discovery = &self.discovery;
+            self.work.retain(|process, _| discovery.is_observed(*process));
+        }
+        self.exporters.send(spans, &mut self.resources);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let Some(recorder) = &mut self.recorder else { return };
+        if let Err(error) = recorder.record(bytes) {
+            if self.counts.unrecorded == 0 {
+                error!(%error, "cannot write the recording");
+            }
+            self.counts.unrecorded += 1;
+        }
+    }
+
+    fn explain(&mut self, pid: u32) -> Option<Explanation> {
+        let (known, running) = self.discovery.look_up(pid)?;
+        let mut it = Explanation::of(&known, running);
+        it.agent = Some(format!("wirespan {}, pid {}", env!("CARGO_PKG_VERSION"), std::process::id()));
+        it.counters = self.snapshot();
+        it.work = self.work.get(&known.id).cloned().unwrap_or_default();
+        if self.resources.facts(known.id).is_some() {
+            it.service = Some(self.resources.of(known.id).service_name.clone());
+        }
+        if let Some(links) = self.core.explain(known.id) {
+            let counts = |rows: &[(&'static str, u64)]| {
+                rows.iter().map(|(name, value)| Count { name: (*name).into(), value: *value }).collect()
+            };
+            it.links = counts(&links.links);
+            it.unparented = counts(&links.unparented);
+            it.calibration = evidence_in_use(&links);
+        }
+        Some(it)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        snapshot.add(self.discovery.counts().rows());
+        snapshot.add(kernel_rows(&self.kernel));
+        snapshot.add(self.counts.rows());
+        self.core.count(&mut snapshot);
+        snapshot.add(self.resources.counts().rows());
+        snapshot.add(self.exporters.rows());
+        snapshot
+    }
+}
+
+/// The kernel side's counters: by reason, and programs that the kernel did not run.
+fn kernel_rows(kernel: &Kernel) -> Vec<(Counter, u64)> {
+    let reasons = kernel.reasons().unwrap_or_default();
+    let row = |class, name, unit, doc| Counter { room: "kernel", name, class, unit, doc };
+    let mut rows: Vec<(Counter, u64)> = reasons
+        .into_iter()
+        .map(|(reason, value)| (row(reason.class(), reason.name(), "times", reason.doc()), value))
+        .collect();
+    let misses = kernel.misses().iter().map(|program| program.misses).sum();
+    let doc = "Events that a program was not run for, because it already ran on that CPU.";
+    rows.push((row("loss", "program_misses", "times", doc), misses));
+    rows.push((row("work", "map_bytes", "bytes", "Kernel memory of all maps."), kernel.map_bytes()));
+    rows
+}
+
+/// Which evidence a process's links rest on, in words.
+fn evidence_in_use(links: &ProcessLinks) -> String {
+    let thread = &links.thread;
+    let state = match thread.state {
+        ThreadState::Learning => "thread evidence not shown yet",
+        ThreadState::InUse => "threads answer what they read",
+        ThreadState::AnsweredElsewhere => {
+            "no thread evidence: requests are answered by other threads than read them"
+        }
+        ThreadState::Shared => "no thread evidence: one thread has several requests open at once",
+        ThreadState::Goroutines => "no thread evidence: goroutines move between threads",
+    };
+    format!(
+        "{state} (answered by their reader {}, by another {}; proofs {} of {})",
+        thread.answered_by_reader, thread.answered_elsewhere, thread.proofs, thread.proofs_needed
+    )
+}
+
+/// `CLOCK_MONOTONIC`, as the kernel side's `bpf_ktime_get_ns`.
+pub(super) fn now() -> Nanos {
+    let time = clock_gettime(ClockId::Monotonic);
+    Nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}

@@ -1,0 +1,86 @@
+//! The layout of everything that crosses between kernel and user space, as text: `agent-common/abi.txt`.
+//!
+//! Shape: types → name, size, alignment, and each field's offset and size in bytes. A field that is missing here is found:
+//! types without padding are exactly as large as their fields.
+use anyhow::{Result, ensure};
+use std::{
+    fmt::Write,
+    mem::{align_of, offset_of, size_of},
+};
+use wirespan_common::{
+    event::{
+        BytesRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord, ProgressRecord,
+        StateRecord,
+    },
+    offsets::{Kernel, Offsets},
+    policy::{ConnectionState, Mark, Policy, Process},
+};
+
+/// One type's layout.
+struct Layout {
+    name: &'static str,
+    size: usize,
+    align: usize,
+    fields: Vec<(&'static str, usize, usize)>,
+}
+
+/// Every type with its fields, in the order of the source.
+macro_rules! layouts {
+    ($($name:ident { $($field:ident),+ $(,)? })+) => {
+        vec![$(Layout {
+            name: stringify!($name),
+            size: size_of::<$name>(),
+            align: align_of::<$name>(),
+            fields: vec![$((stringify!($field), offset_of!($name, $field), field_size(|of: &$name| &of.$field))),+],
+        }),+]
+    };
+}
+
+fn field_size<T, F>(_: fn(&T) -> &F) -> usize {
+    size_of::<F>()
+}
+
+/// The file's text.
+pub(super) fn text() -> Result<String> {
+    let mut text = String::from(
+        "# Layout of what crosses between kernel and user space: offset, size, field. Written by `cargo xtask codegen`.\n",
+    );
+    for Layout { name, size, align, fields } in layouts() {
+        let sum: usize = fields.iter().map(|(_, _, size)| size).sum();
+        ensure!(
+            sum == size,
+            "{name} is {size} bytes, its fields here are {sum}: add the missing one to the table"
+        );
+        writeln!(text, "\n{name} size {size} align {align}")?;
+        for (field, offset, size) in fields {
+            writeln!(text, "{offset:>6} {size:>4} {field}")?;
+        }
+    }
+    // Its fields are a table already, in `offsets.rs`.
+    writeln!(text, "\nOffsets size {} align {}", size_of::<Offsets>(), align_of::<Offsets>())?;
+    Ok(text)
+}
+
+fn layouts() -> Vec<Layout> {
+    layouts! {
+        Header { at_ns, tgid, tid, start_ticks, len, kind, flags, cpu }
+        Endpoints { local, remote, local_port, remote_port }
+        BytesRecord {
+            header, conn, goroutine, parent_goroutine, opposite_at_ns, opposite_seq, seq, moved, captured, endpoints,
+            direction, source, reserved,
+        }
+        ProgressRecord { header, conn, seq, direction, by_tail, reserved }
+        StateRecord { header, conn, last_at_ns, last_seq, old_state, new_state, reserved }
+        ExecRecord { header, filename, args, args_len, reserved }
+        ForkRecord { header, parent_tgid, parent_start_ticks }
+        ExitRecord { header, exit_code, reserved }
+        ListenRecord { header, local, local_port, reserved }
+        Mark { armed, seq, tail, tail_len, id }
+        Policy { capture, head, reserved, marks }
+        ConnectionState {
+            last_at_ns, last_tail, last_seq, copied, passed, turn, opener, closed_from, ended, reserved,
+        }
+        Process { flags, start_ticks, tls_offset, goid_offset, parent_goid_offset, reserved }
+        Kernel { iter_ubuf_type, iter_iovec_type, recvmsg_flags_arg, follow_exec, high_water_bytes, tick_ns }
+    }
+}
