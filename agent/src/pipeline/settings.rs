@@ -31,6 +31,7 @@ pub(super) fn assemble(config: &Config) -> assemble::Settings {
         max_open: room.max_open_requests,
         max_head_bytes: room.max_head_bytes,
         idle_timeout_ns: nanos(room.idle_timeout),
+        ..assemble::Settings::default()
     }
 }
 
