@@ -7,7 +7,7 @@ mod args;
 #[cfg(test)]
 mod tests;
 
-pub use args::RunArgs;
+pub use crate::config::RunArgs;
 
 use args::{Cli, Verb};
 use clap::{CommandFactory, FromArgMatches};

@@ -70,7 +70,7 @@ impl Connection {
             actor: piece.actor,
             call,
         })));
-        if self.pairing.open.len() > ctx.rules.settings.max_open_per_connection {
+        if self.pairing.open.len() > ctx.rules.settings.max_open {
             self.give_up_all(piece.at, End::Evicted, ctx);
         }
     }

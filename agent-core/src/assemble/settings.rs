@@ -9,7 +9,7 @@ pub struct Settings {
     /// Connections remembered; the one that was silent for longest is forgotten first.
     pub max_connections: usize,
     /// Requests without an answer on one connection.
-    pub max_open_per_connection: usize,
+    pub max_open: usize,
     /// Bytes of a head that spans records.
     pub max_head_bytes: usize,
     /// Bytes held of all connections together: parts of heads, and records out of order.
@@ -23,7 +23,7 @@ impl Default for Settings {
         Settings {
             keep_fields: Vec::new(),
             max_connections: 65_536,
-            max_open_per_connection: 1024,
+            max_open: 1024,
             max_head_bytes: 64 * 1024,
             max_buffered_bytes: 16 * 1024 * 1024,
             idle_timeout_ns: 300_000_000_000,

@@ -28,7 +28,7 @@ pub(super) fn assemble(config: &Config) -> assemble::Settings {
     assemble::Settings {
         keep_fields: keep_fields.into_iter().collect(),
         max_connections: room.max_connections,
-        max_open_per_connection: room.max_open_requests,
+        max_open: room.max_open_requests,
 
         max_head_bytes: room.max_head_bytes,
         idle_timeout_ns: nanos(room.idle_timeout),
