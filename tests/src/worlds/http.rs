@@ -45,38 +45,47 @@ fn pipelined_requests_get_their_own_answers(world: &mut World) -> Result<()> {
     let nginx = world.nginx(NGINX)?;
     let hyper = world.hyper()?;
     let agent = world.agent()?.port(nginx.port).port(hyper.port).start()?;
+    let mut wanted: Vec<(u32, String, u16)> = Vec::new();
     let servers = [
-        (nginx, ["ok", "no", "moved", "none"], [200, 404, 301, 204]),
-        (hyper, ["status/200", "status/404", "status/301", "status/204"], [200, 404, 301, 204]),
+        (nginx, ["ok", "no", "moved", "none"]),
+        (hyper, ["status/200", "status/404", "status/301", "status/204"]),
     ];
-    for (app, routes, statuses) in servers {
+    for (app, routes) in servers {
         let mut connection = Connection::open(app.address())?;
         // A short pipeline, then one whose answers are more than is copied of one turn, then a short one again.
         for (round, count) in [(0, 12_u32), (1, 400), (2, 12)] {
-            let kinds = routes.iter().zip(statuses).cycle();
-            let wanted: Vec<(String, u16)> = (0..count)
+            let kinds = routes.iter().zip([200, 404, 301, 204]).cycle();
+            let new: Vec<(u32, String, u16)> = (0..count)
                 .zip(kinds)
-                .map(|(n, (route, status))| (format!("/{route}/{round}-{n}"), status))
+                .map(|(n, (route, status))| (round, format!("/{route}/{round}-{n}"), status))
                 .collect();
-            connection.send(wanted.iter().map(|(path, _)| request("GET", path, &[])).collect::<String>())?;
-            for (path, status) in &wanted {
+            connection.send(new.iter().map(|(_, path, _)| request("GET", path, &[])).collect::<String>())?;
+            for (_, path, status) in &new {
                 ensure!(connection.response("GET")?.status == *status, "{path}: not {status}");
             }
-            for (path, status) in &wanted {
-                let span = agent.expect(&server("GET").path(path).lacks("error.type"))?;
-                let is = span.attribute("http.response.status_code");
-                // Of a long pipeline some answers may be unseen; then the span says so, and claims nothing.
-                let unseen =
-                    count > 12 && is.is_empty() && span.attribute("wirespan.incomplete").contains("response");
-                ensure!(
-                    is == status.to_string() || unseen,
-                    "{path} was {status}: {span} {:?}",
-                    span.attributes
-                );
-            }
+            wanted.extend(new);
         }
     }
-    ensure!(agent.stop()?.spans.len() == 848, "848 requests are 848 spans");
+    agent.expect(&server("GET").path("/status/204/2-11").status(204))?;
+    let finished = agent.stop()?;
+    let mut missing = 0;
+    for (round, path, status) in wanted {
+        if round != 1 {
+            finished.only(&server("GET").path(&path).status(status).lacks("error.type"))?;
+            continue;
+        }
+        // Of a long pipeline some answers may be unseen: then the span says so, or the loss is counted.
+        let Some(span) = finished.spans.iter().find(|span| span.path() == path) else {
+            missing += 1;
+            continue;
+        };
+        let is = span.attribute("http.response.status_code");
+        let unseen = is.is_empty() && span.attribute("wirespan.incomplete").contains("response");
+        ensure!(is == status.to_string() || unseen, "{path} was {status}: {span} {:?}", span.attributes);
+    }
+    println!("        {missing} of 800 long-pipelined requests have no span");
+    let counted = finished.counter("assemble.unpaired_requests");
+    ensure!(missing <= counted, "{missing} spans are missing, {counted} are counted");
     Ok(())
 }
 
