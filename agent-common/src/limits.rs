@@ -30,6 +30,8 @@ pub const POLICIES: u32 = 16_384;
 pub const VECTORS: u32 = 1_024;
 /// Threads inside `tcp_sendmsg` or `tcp_recvmsg`, where kprobes are used: one that waits for bytes holds its row meanwhile.
 pub const INFLIGHT: u32 = 16_384;
+/// Ports whose listeners are observed.
+pub const PORTS: u32 = 1_024;
 /// Processes observed or followed provisionally.
 pub const PROCESSES: u32 = 8_192;
 /// Ring bytes per started group of four CPUs.

@@ -7,7 +7,8 @@ use wirespan_core::{
     correlate::{Correlator, Settings},
     event::{Actor, ConnId, Endpoints, Nanos, ProcessId},
     exchange::{
-        Answer, Answering, Call, End, Ended, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened, Role,
+        Answer, Answering, Call, End, Ended, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened,
+        Role,
     },
 };
 
@@ -36,7 +37,9 @@ fn main() {
         spans.clear();
     }
     let each = spent as f64 / exchanges.max(1) as f64;
-    println!("{exchanges} exchanges, {handed_on} spans, at most {kept} kept, {each:.0} ns per exchange with its span");
+    println!(
+        "{exchanges} exchanges, {handed_on} spans, at most {kept} kept, {each:.0} ns per exchange with its span"
+    );
     println!("{:?}", correlator.counts());
 }
 
@@ -61,7 +64,12 @@ fn history(first: u64, rounds: u64) -> Vec<Fact> {
 }
 
 fn actor(pid: u32, tid: u32) -> Actor {
-    Actor { process: ProcessId { pid, start_ticks: 1 }, tid: pid * 100 + tid, goroutine: None, parent_goroutine: None }
+    Actor {
+        process: ProcessId { pid, start_ticks: 1 },
+        tid: pid * 100 + tid,
+        goroutine: None,
+        parent_goroutine: None,
+    }
 }
 
 fn opened(id: ExchangeId, role: Role, at: u64, actor: Actor, round: u64, hop: u64) -> Fact {

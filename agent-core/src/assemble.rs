@@ -1,20 +1,36 @@
 //! Rebuilds requests and responses from the bytes of connections.
 //!
-//! Shape: [`Event`] in, [`Fact`] and [`Command`] out. Clock: event time. Source: TCP sequence numbers (design §3.2, §4).
+//! Shape: [`Event`] in, [`Fact`] and [`Command`] out. Clock: event time only. Streams are put together by TCP sequence number,
+//! so a gap is known to the byte. Invariant: a response is given to a request only when it can be no other's; what a loss makes
+//! uncertain ends without an answer and is counted. Everything held is bounded by [`Settings`].
 //! Not here: what bytes mean (see `protocols`), who caused whom (see `correlate`).
-//! Invariant: loss degrades the exchange it falls into; where it makes pairing uncertain, the uncertain ones are dropped and counted.
-mod conversation;
-mod side;
-#[cfg(test)]
-mod tests;
-
 use crate::{
-    counters,
-    event::{ConnId, Direction, Event, Nanos, ProcessId, Segment, Source},
-    exchange::{End, ExchangeId, Fact},
+    event::{ConnId, Direction, Event, Nanos, ProcessId, Segment},
+    exchange::{End, Fact},
 };
-use conversation::Conversation;
-use std::collections::HashMap;
+
+mod connection;
+mod context;
+mod counts;
+mod endings;
+mod exchanges;
+mod hold;
+mod marks;
+mod pairing;
+mod passing;
+mod reading;
+mod recognise;
+mod settings;
+mod stream;
+mod table;
+
+pub use counts::Counts;
+pub use settings::Settings;
+
+use connection::Connection;
+use context::{Context, Shared};
+use settings::Rules;
+use table::Table;
 
 /// What the core asks of the kernel side for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,183 +72,146 @@ pub enum Mark {
     },
 }
 
-/// Bounds and choices.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Lower-case names of header fields that exchanges keep.
-    pub keep_fields: Vec<String>,
-    /// Connections followed at once.
-    pub max_connections: usize,
-    /// Open requests per connection.
-    pub max_open: usize,
-    /// Bytes of one header block.
-    pub max_head_bytes: usize,
-    /// An exchange of which nothing moved for so long is over.
-    pub idle_timeout_ns: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            keep_fields: Vec::new(),
-            max_connections: 65_536,
-            max_open: 1_024,
-            max_head_bytes: 64 * 1024,
-            idle_timeout_ns: 300_000_000_000,
-        }
-    }
-}
-
-/// What a push produced; the caller drains and reuses it.
-#[derive(Debug, Default)]
+/// What came of an event; the caller empties and reuses it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
-    /// In causal order per connection.
+    /// For `correlate`, in causal order per connection.
     pub facts: Vec<Fact>,
-    /// In order.
+    /// For the kernel side.
     pub commands: Vec<Command>,
 }
 
-counters! {
-    /// Work and losses of assembly.
-    Counts in "assemble" {
-        segments: "work", "records", "Records of bytes that were looked at.";
-        exchanges: "work", "exchanges", "Requests that were understood.";
-        stopped_unknown: "skip", "connections", "Connections given up: no protocol that is known.";
-        stopped_tls: "skip", "connections", "Connections given up: encrypted.";
-        stopped_upgraded: "skip", "connections", "Connections given up: upgraded to another protocol.";
-        gap_bytes: "loss", "bytes", "Bytes that were expected and never came.";
-        unreadable: "loss", "records", "Records whose bytes could not be read, or that have no buffer.";
-        unpaired_requests: "loss", "exchanges", "Requests dropped because loss made their response uncertain.";
-        unpaired_responses: "loss", "exchanges", "Responses whose request was not seen.";
-        head_too_long: "loss", "exchanges", "Messages whose header block is longer than the cap.";
-        malformed: "loss", "messages", "Bytes where a message should begin and none does.";
-        evicted_connections: "loss", "connections", "Connections dropped because too many are followed.";
-        evicted_requests: "loss", "exchanges", "Requests dropped because too many are open on a connection.";
-        reordered: "work", "records", "Records that came before their predecessor.";
-    }
-}
-
-/// All connections.
+/// Rebuilds the exchanges of all connections.
 pub struct Assembler {
-    settings: Settings,
-    connections: HashMap<ConnId, Conversation>,
-    next_id: u64,
-    counts: Counts,
-    swept: Nanos,
+    rules: Rules,
+    table: Table,
+    shared: Shared,
+    /// Connections that a tick looks at: they hold records, or a body that seems to have ended.
+    waiting: Vec<ConnId>,
 }
-
-/// What a conversation may use of the assembler.
-struct Context<'a> {
-    settings: &'a Settings,
-    counts: &'a mut Counts,
-    next_id: &'a mut u64,
-    out: &'a mut Output,
-}
-
-impl Context<'_> {
-    fn exchange_id(&mut self) -> ExchangeId {
-        *self.next_id += 1;
-        ExchangeId(*self.next_id)
-    }
-}
-
-/// How often silent connections are looked for.
-const SWEEP_NS: u64 = 1_000_000_000;
 
 impl Assembler {
-    /// Holds nothing yet.
+    /// An assembler that knows of no connection.
     pub fn new(settings: Settings) -> Assembler {
-        Assembler { settings, connections: HashMap::new(), next_id: 0, counts: Counts::default(), swept: Nanos(0) }
+        Assembler {
+            rules: Rules::new(settings),
+            table: Table::new(),
+            shared: Shared::default(),
+            waiting: Vec::new(),
+        }
     }
 
-    /// Takes one event.
+    /// What was done and what was lost so far.
+    pub fn counts(&self) -> &Counts {
+        &self.shared.counts
+    }
+
+    /// Connections remembered now.
+    pub fn connections(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Takes in one event and appends what comes of it to `out`.
     pub fn push(&mut self, event: &Event<'_>, out: &mut Output) {
-        match event {
-            Event::Bytes(segment) => self.bytes(segment, out),
-            Event::Progress { conn, direction, reached, .. } => {
-                self.with(*conn, out, |talk, ctx| talk.progress(*direction, *reached, ctx));
+        match *event {
+            Event::Bytes(ref segment) => self.segment(segment, out),
+            Event::Progress { conn, direction, reached, by_tail } => {
+                self.update(conn, out, |connection, ctx| {
+                    connection.progress(direction, reached, by_tail, ctx)
+                });
             }
             Event::Ending { conn, at, ending, egress, ingress } => {
-                let over = self.with(*conn, out, |talk, ctx| talk.ending(*at, *ending, [*egress, *ingress], ctx));
-                if over == Some(true) {
-                    self.connections.remove(conn);
+                let reached = [(Direction::Egress, egress), (Direction::Ingress, ingress)];
+                let is_over =
+                    self.update(conn, out, |connection, ctx| connection.ending(at, ending, reached, ctx));
+                if is_over == Some(true) {
+                    self.forget(conn, out);
                 }
             }
-            Event::Exit { process, at } => self.exit(*process, *at, out),
-            Event::Tick { at } => self.tick(*at, out),
+            Event::Exit { process, at } => self.exit(process, at, out),
+            Event::Tick { at } => self.tick(at, out),
         }
     }
 
-    /// The counters.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
-    }
-
-    fn bytes(&mut self, segment: &Segment<'_>, out: &mut Output) {
-        if segment.source != Source::Socket {
+    fn segment(&mut self, segment: &Segment<'_>, out: &mut Output) {
+        self.shared.counts.records += 1;
+        self.shared.counts.bytes += u64::from(segment.moved);
+        let take = |connection: &mut Connection, ctx: &mut Context<'_>| connection.segment(segment, ctx);
+        if self.update(segment.conn, out, take).is_some() {
             return;
         }
-        self.counts.segments += 1;
-        if !self.connections.contains_key(&segment.conn) {
-            self.make_room(segment.at, out);
-            self.connections.insert(segment.conn, Conversation::new(segment));
+        if self.table.len() >= self.rules.settings.max_connections {
+            self.evict(segment.at, out);
         }
-        self.with(segment.conn, out, |talk, ctx| talk.segment(segment, ctx));
+        self.table.insert(Connection::new(segment.conn, segment.endpoints, segment.at));
+        self.update(segment.conn, out, take);
     }
 
-    fn with<T>(
+    /// Gives an event to its connection, if it is known.
+    fn update<T>(
         &mut self,
-        conn: ConnId,
+        id: ConnId,
         out: &mut Output,
-        act: impl FnOnce(&mut Conversation, &mut Context<'_>) -> T,
+        event: impl FnOnce(&mut Connection, &mut Context<'_>) -> T,
     ) -> Option<T> {
-        let Assembler { settings, connections, next_id, counts, .. } = self;
-        let talk = connections.get_mut(&conn)?;
-        Some(act(talk, &mut Context { settings, counts, next_id, out }))
+        let connection = self.table.touch(id)?;
+        let mut ctx = Context { rules: &self.rules, shared: &mut self.shared, out };
+        let result = event(connection, &mut ctx);
+        if !connection.is_waiting && connection.needs_ticks() {
+            connection.is_waiting = true;
+            self.waiting.push(id);
+        }
+        Some(result)
     }
 
-    /// At the cap the connection that was silent for longest goes.
-    fn make_room(&mut self, at: Nanos, out: &mut Output) {
-        if self.connections.len() < self.settings.max_connections {
-            return;
-        }
-        let Some(oldest) = self.connections.values().min_by_key(|talk| talk.last_at()).map(Conversation::conn) else {
-            return;
-        };
-        self.counts.evicted_connections += 1;
-        self.with(oldest, out, |talk, ctx| talk.close(at, End::Evicted, ctx));
-        self.connections.remove(&oldest);
+    fn forget(&mut self, id: ConnId, out: &mut Output) {
+        let Some(mut connection) = self.table.remove(id) else { return };
+        connection.clear(&mut Context { rules: &self.rules, shared: &mut self.shared, out });
+    }
+
+    /// Forgets the connection that was silent for longest.
+    fn evict(&mut self, at: Nanos, out: &mut Output) {
+        let Some(id) = self.table.oldest().map(|oldest| oldest.id) else { return };
+        self.shared.counts.evicted_connections += 1;
+        self.give_up(id, at, End::Evicted, out);
+    }
+
+    fn give_up(&mut self, id: ConnId, at: Nanos, end: End, out: &mut Output) {
+        let Some(mut connection) = self.table.remove(id) else { return };
+        let mut ctx = Context { rules: &self.rules, shared: &mut self.shared, out };
+        connection.release_all(&mut ctx);
+        connection.settle_tails(None, &mut ctx);
+        connection.give_up_all(at, end, &mut ctx);
+        connection.clear(&mut ctx);
     }
 
     fn exit(&mut self, process: ProcessId, at: Nanos, out: &mut Output) {
-        let theirs: Vec<ConnId> =
-            self.connections.values().filter(|talk| talk.process() == process).map(Conversation::conn).collect();
-        for conn in theirs {
-            self.with(conn, out, |talk, ctx| talk.close(at, End::ProcessExited, ctx));
-            self.connections.remove(&conn);
+        if !self.shared.has_open(process) {
+            return;
         }
+        let mut ctx = Context { rules: &self.rules, shared: &mut self.shared, out };
+        self.table.iter_mut().for_each(|connection| connection.exit(process, at, &mut ctx));
     }
 
     fn tick(&mut self, at: Nanos, out: &mut Output) {
-        let held: Vec<ConnId> =
-            self.connections.values().filter(|talk| talk.holds()).map(Conversation::conn).collect();
-        for conn in held {
-            self.with(conn, out, |talk, ctx| talk.release(at, ctx));
-        }
-        if at.since(self.swept) < SWEEP_NS {
-            return;
-        }
-        self.swept = at;
-        let limit = self.settings.idle_timeout_ns;
-        let silent: Vec<ConnId> = self
-            .connections
-            .values()
-            .filter(|talk| at.since(talk.last_at()) > limit)
-            .map(Conversation::conn)
-            .collect();
-        for conn in silent {
-            self.with(conn, out, |talk, ctx| talk.close(at, End::TimedOut, ctx));
-            self.connections.remove(&conn);
+        let mut ctx = Context { rules: &self.rules, shared: &mut self.shared, out };
+        let table = &mut self.table;
+        self.waiting.retain(|&id| {
+            let Some(connection) = table.get_mut(id) else { return false };
+            connection.release_ready(at, &mut ctx);
+            connection.settle_tails(Some(at), &mut ctx);
+            connection.is_waiting = connection.needs_ticks();
+            connection.is_waiting
+        });
+        while let Some(oldest) = self.table.oldest() {
+            if at.since(oldest.used_at) < self.rules.settings.idle_timeout_ns {
+                return;
+            }
+            let id = oldest.id;
+            self.give_up(id, at, End::TimedOut, out);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,9 +202,15 @@ impl Correlator {
         self.forest.len()
     }
 
-    /// Records were lost after this time.
-    fn was_lost_since(&self, at: Nanos) -> bool {
-        self.lost_at != Nanos(0) && at <= self.lost_at
+    /// When records of this process were last known to be lost; `None` if never.
+    fn last_loss(&self, process: ProcessId) -> Option<Nanos> {
+        let own = self.processes.get(process).map_or(Nanos(0), |process| process.lost_at);
+        Some(self.lost_at.max(own)).filter(|at| *at != Nanos(0))
+    }
+
+    /// Records of this process were lost after this time.
+    fn was_lost_since(&self, process: ProcessId, at: Nanos) -> bool {
+        self.last_loss(process).is_some_and(|lost_at| at <= lost_at)
     }
 
     fn end(&mut self, ended: Box<Ended>, out: &mut Vec<Span>) {
@@ -229,8 +235,10 @@ impl Correlator {
     fn make_room(&mut self, out: &mut Vec<Span>) {
         while self.forest.len() >= self.settings.max_exchanges {
             let Some(id) = self.forest.oldest() else { return };
-            self.counts.evicted += 1;
-            if self.forest.get(id).is_some_and(|node| node.ended.is_none()) {
+            if self.forest.get(id).is_some_and(|node| node.ended.is_some()) {
+                self.counts.hurried += 1;
+            } else {
+                self.counts.evicted += 1;
                 self.end(forest::cut_short(id, self.now, crate::exchange::End::Evicted), out);
             }
             self.force(id, out);

@@ -123,6 +123,8 @@ pub struct Segment<'a> {
     pub uncopied: Uncopied,
     /// Both ends.
     pub endpoints: Endpoints,
+    /// The first byte is the first of a turn: of the connection, as far as it was watched, or since the direction flipped.
+    pub begins_turn: bool,
     /// This segment begins a turn; the other direction had come this far. `None` inside a turn, or if it moved nothing yet.
     pub opposite: Option<Reached>,
 }

@@ -80,6 +80,8 @@ pub enum End {
     TimedOut,
     /// Dropped by a cap (open requests per connection, connections).
     Evicted,
+    /// Bytes were lost, and which response answers it can no longer be told: nothing is claimed of the answer.
+    Lost,
 }
 
 /// What part of an exchange was not seen, so that a figure may be missing or late. Bits are a set.

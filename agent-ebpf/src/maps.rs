@@ -20,6 +20,10 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(limits::RING_BYTES, 
 #[map]
 pub(crate) static PROCESSES: HashMap<u32, Process> = HashMap::with_max_entries(limits::PROCESSES, 0);
 
+/// Port, host order → 1: whoever begins to listen there is followed from that moment. Written by user space alone, once.
+#[map]
+pub(crate) static PORTS: HashMap<u16, u8> = HashMap::with_max_entries(limits::PORTS, 0);
+
 /// Socket cookie → [`ConnectionState`]. Inserted by the first bytes an observed process moves, deleted when the socket is
 /// destroyed. A missed delete leaves a dead row: cookies are never reused.
 #[map]

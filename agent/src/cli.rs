@@ -83,11 +83,13 @@ impl Usage {
     }
 }
 
-/// Reads the arguments, the program's name first.
-pub fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Command, Usage> {
-    let with_keys = |run: clap::Command| {
-        run.after_long_help(format!("{}\n{}", args::RUN_EXAMPLES, crate::config::help()))
-    };
+/// Reads the arguments, the program's name first. `keys` is what the long help of `run` says of configuration.
+pub fn parse(
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    keys: &str,
+) -> Result<Command, Usage> {
+    let with_keys = |run: clap::Command| run.after_long_help(format!("{}
+{keys}", args::RUN_EXAMPLES));
     let command = Cli::command().mut_subcommand("run", with_keys);
     let matches = command.try_get_matches_from(args).map_err(Usage)?;
     let cli = Cli::from_arg_matches(&matches).map_err(Usage)?;

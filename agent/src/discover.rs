@@ -20,8 +20,6 @@ use wirespan_core::{
     event::{Nanos, ProcessId},
 };
 
-/// How long an exec'ed process that no selector matches yet may stay provisional: a server binds its port within it.
-const UNDECIDED_NS: u64 = 5_000_000_000;
 /// Finished processes that `explain` still knows.
 const FINISHED: usize = 256;
 /// Processes known at once; the kernel's filter holds fewer.
@@ -32,7 +30,7 @@ counters! {
     Counts in "discover" {
         observed: "work", "processes", "Processes that were chosen.";
         ignored: "skip", "processes", "Processes that were looked at and not chosen.";
-        gone: "loss", "processes", "Processes that ended before they could be looked at; the exec record's name was used.";
+        gone: "loss", "processes", "Chosen processes that ended before they could be looked at: their resource is what the exec record says.";
         forgotten: "loss", "processes", "Processes dropped because too many are known.";
         exits_missed: "loss", "processes", "Processes whose exit record was lost, found by the sweep.";
     }
@@ -91,15 +89,12 @@ impl Discovery {
 
     /// A program was executed. `fallback` is what the exec record says of it, for when `/proc` no longer can.
     pub fn exec(&mut self, id: ProcessId, fallback: Program, at: Nanos) -> Known {
-        let program = match self.root.one(id.pid) {
-            Some(found) if found.id == id => found.program,
-            _ => {
-                self.counts.gone += 1;
-                fallback
-            }
-        };
+        let found = self.root.one(id.pid).filter(|found| found.id == id);
+        let is_gone = found.is_none();
+        let program = found.map_or(fallback, |found| found.program);
         let parent = self.known.get(&program.parent).map(|parent| parent.verdict);
         let verdict = self.select.executed(id.pid, &program, parent);
+        self.counts.gone += u64::from(is_gone && verdict.is_observe());
         let known = Known { id, program, verdict, since: at };
         self.remember(known.clone());
         known
@@ -145,23 +140,6 @@ impl Discovery {
         Some(known)
     }
 
-    /// Processes that stayed undecided for too long are ignored from now on; a later listen still changes that.
-    pub fn settle(&mut self, now: Nanos) -> Vec<Known> {
-        let late =
-            |known: &&mut Known| known.verdict == Verdict::Undecided && now.since(known.since) > UNDECIDED_NS;
-        let settled: Vec<Known> = self
-            .known
-            .values_mut()
-            .filter(late)
-            .map(|known| {
-                known.verdict = Verdict::Ignore(Skip::NotSelected);
-                known.clone()
-            })
-            .collect();
-        self.counts.ignored += settled.len() as u64;
-        settled
-    }
-
     /// Processes that are gone although no exit record came. Reads one small file per known process.
     pub fn sweep(&mut self) -> Vec<Known> {
         let gone: Vec<ProcessId> = self
@@ -205,7 +183,6 @@ impl Discovery {
         match known.verdict {
             Verdict::Observe(_) => self.counts.observed += 1,
             Verdict::Ignore(_) => self.counts.ignored += 1,
-            Verdict::Undecided => {}
         }
         if self.known.len() >= KNOWN && !self.known.contains_key(&known.id.pid) {
             let unwanted = self.known.values().find(|old| !old.verdict.is_observe()).map(|old| old.id.pid);

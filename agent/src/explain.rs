@@ -77,7 +77,6 @@ impl Explanation {
         let (observed, why) = match known.verdict {
             Verdict::Observe(why) => (true, why.to_string()),
             Verdict::Ignore(skip) => (false, skip.to_string()),
-            Verdict::Undecided => (false, "it listens on no chosen port yet".into()),
         };
         Explanation {
             pid: known.id.pid,

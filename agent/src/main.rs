@@ -14,7 +14,7 @@ use wirespan::{
 };
 
 fn main() -> ExitCode {
-    let command = match cli::parse(std::env::args_os()) {
+    let command = match cli::parse(std::env::args_os(), &config::help()) {
         Ok(command) => command,
         Err(usage) => {
             // A closed stdout or stderr cannot be told of.

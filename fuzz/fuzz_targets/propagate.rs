@@ -7,7 +7,9 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use wirespan_core::{
     exchange::Field,
-    propagate::{BAGGAGE_MAX_MEMBERS, Context, DEFAULT_ORDER, Format, TRACESTATE_MAX_BYTES, baggage, extract},
+    propagate::{
+        BAGGAGE_MAX_MEMBERS, Context, DEFAULT_ORDER, Format, TRACESTATE_MAX_BYTES, baggage, extract,
+    },
 };
 
 fuzz_target!(|data: &[u8]| {

@@ -1,7 +1,9 @@
 //! URLs of any text: what leaves is bounded, and redacting twice changes nothing more.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
-use wirespan_core::redact::{PATH_MAX_BYTES, QUERY_MAX_BYTES, QueryPolicy, REDACTED, Rules, path, query, url};
+use wirespan_core::redact::{
+    PATH_MAX_BYTES, QUERY_MAX_BYTES, QueryPolicy, REDACTED, Rules, path, query, url,
+};
 
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);

@@ -50,9 +50,10 @@ impl World {
         self.scratch.path()
     }
 
-    /// The agent's binary: built by `cargo xtask build`.
+    /// The agent's binary: the one beside the runner (`target/debug`), else what `cargo xtask build` made.
     pub fn wirespan(&self) -> Result<PathBuf> {
-        let path = repository()?.join("target/release/wirespan");
+        let beside = own_binary("wirespan")?;
+        let path = if beside.is_file() { beside } else { repository()?.join("target/release/wirespan") };
         if !path.is_file() {
             bail!("{} is missing: run `cargo xtask build`", path.display());
         }

@@ -23,8 +23,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     setup::ensure(&e2e::NEEDS)?;
     setup::ensure(&[Need::Program { program: "valgrind", package: "valgrind" }])?;
     build::agent()?;
-    command::run(&mut cargo(&["build", "--release", "--package", "wirespan-tests"])?)?;
-    let success = command::watch(command::new("target/release/bench")?.args(&args.names), |_| {})?;
+    command::run(&mut cargo(&["build", "--profile=worlds", "--package=wirespan-tests"])?)?;
+    let success = command::watch(command::new("target/worlds/bench")?.args(&args.names), |_| {})?;
     ensure!(success, "the bench could not measure everything");
     Ok(())
 }

@@ -84,8 +84,10 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         setup::ensure(&[Need::Kernel])?;
         Some(build::agent()?)
     };
+    let built = setup::shop::services()?;
+    // Until here Ctrl-C simply ends everything; from here on there are processes to end first.
     let stop = Stop::on_signals()?;
-    let mut shop = Shop::open(args.port, &stop)?;
+    let mut shop = Shop::open(&built, args.port, &stop)?;
     let seen = Arc::new(Seen::default());
     let mut agent = match &binary {
         Some(binary) => {

@@ -63,8 +63,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) fn worlds(names: &[String]) -> Result<Tally> {
     setup::ensure(&NEEDS)?;
     build::agent()?;
-    command::run(&mut cargo(&["build", "--release", "--package", "wirespan-tests"])?)?;
-    let mut runner = command::new("target/release/worlds")?;
+    command::run(&mut cargo(&["build", "--profile=worlds", "--package=wirespan-tests"])?)?;
+    let mut runner = command::new("target/worlds/worlds")?;
     runner.current_dir(root()?).args(names);
     let mut last = String::new();
     let success = command::watch(&mut runner, |line| last = line.to_owned())?;

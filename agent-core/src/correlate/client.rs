@@ -101,6 +101,7 @@ impl Correlator {
 
     /// Which open request may have made this call.
     fn candidate(&mut self, opened: &Opened) -> Result<Candidate, Unparented> {
+        let last_loss = self.last_loss(opened.actor.process);
         let Some(process) = self.processes.get_mut(opened.actor.process) else {
             return Err(Unparented::SeveralOpen);
         };
@@ -124,11 +125,11 @@ impl Correlator {
             // It came after the call had left.
             return Err(if open == 1 { Unparented::NoRequestOpen } else { Unparented::SeveralOpen });
         }
-        if self.was_lost_since(node.opened.head_at) {
+        if self.was_lost_since(opened.actor.process, node.opened.head_at) {
             return Err(Unparented::AfterLoss);
         }
         let remembers_loss =
-            self.lost_at != Nanos(0) && opened.at.since(self.lost_at) < self.settings.loss_memory_ns;
+            last_loss.is_some_and(|lost_at| opened.at.since(lost_at) < self.settings.loss_memory_ns);
         let by_only = self.settings.only
             && alone == Some(server)
             && !node.overlapped
@@ -237,7 +238,7 @@ impl Correlator {
         };
         let Some(server) = self.forest.get(candidate.server) else { return false };
         let reader = server.opened.actor;
-        !self.was_lost_since(server.opened.head_at)
+        !self.was_lost_since(reader.process, server.opened.head_at)
             && self.processes.get(reader.process).is_some_and(|process| {
                 process.threads.is_calibrated() && process.threads.still_holds(reader, candidate.server)
             })

@@ -9,7 +9,11 @@ use super::{
         wire::Contexts,
     },
 };
-use crate::{event::ProcessId, exchange::ExchangeId, spans::Evidence};
+use crate::{
+    event::{Nanos, ProcessId},
+    exchange::ExchangeId,
+    spans::Evidence,
+};
 use std::collections::VecDeque;
 
 /// As many as the kernel side follows.
@@ -24,6 +28,8 @@ pub(super) struct Process {
     pub(super) open: OpenRequests,
     pub(super) background: Background,
     pub(super) contexts: Contexts,
+    /// When a gap in one of its connections was last noticed; zero if never.
+    pub(super) lost_at: Nanos,
     /// Exchanges of either side that have not ended.
     pub(super) exchanges: u32,
     /// Client requests whose link stands or falls with how the threads turn out to work, oldest first.

@@ -31,7 +31,8 @@ counters! {
         peer_ambiguous: "skip", "exchanges", "Several requests look like the other end of one: not joined.";
         peer_contradicted: "skip", "exchanges", "The two ends of a connection carry different context: the receiver's own headers count.";
         rejected_context: "skip", "contexts", "Context in headers that its specification says to ignore.";
-        evicted: "loss", "exchanges", "Given up because too many were open or undecided.";
+        hurried: "skip", "exchanges", "Finished and decided before their time because too many were kept.";
+        evicted: "loss", "exchanges", "Open and given up because too many were kept.";
         unknown_exchange: "loss", "facts", "Facts about an exchange that was given up.";
         unfinished: "loss", "exchanges", "Still open when the agent stopped.";
     }

@@ -33,7 +33,8 @@ impl Correlator {
         let overlapped = self.note_open(&opened, &received);
         let found = self.find_peer(&opened);
         let here = self.peers.is_here(&opened);
-        if found == Found::Nothing && here {
+        let waits = found == Found::Nothing && here && !self.peers.is_lonely(&opened);
+        if waits {
             self.peers.wait(&opened);
         }
         self.forest.insert(opened, received);
@@ -42,7 +43,7 @@ impl Correlator {
         }
         match found {
             Found::One(client) => self.join(client, id, out),
-            Found::Nothing if here => {
+            Found::Nothing if waits => {
                 if let Some(node) = self.forest.get_mut(id) {
                     node.awaits_peer = true;
                 }
@@ -52,6 +53,7 @@ impl Correlator {
                 self.counts.peer_ambiguous += 1;
                 self.decide_alone(id, Unparented::PeerUnseen, out);
             }
+            Found::Nothing if here => self.decide_alone(id, Unparented::PeerUnseen, out),
             Found::Nothing => self.decide_alone(id, Unparented::Entry, out),
         }
     }
@@ -171,12 +173,17 @@ impl Correlator {
         let reader = node.opened.actor;
         let calls = std::mem::take(&mut node.calls);
         let answered = node.answering.is_some();
-        let exactly =
-            node.ended.as_ref().filter(|ended| ended.end == End::Complete && !ended.incomplete.response_end);
-        let exact_end = exactly.map(|ended| ended.at);
+        let Some(ended) = &node.ended else { return };
+        let exact_end = (ended.end == End::Complete && !ended.incomplete.response_end).then_some(ended.at);
+        // Without an answer there was either none, or it fell into a gap, and who knows what else did.
+        let gap = ended.incomplete.response_head || (ended.end == End::Complete && ended.answer.is_none());
+        let ended_at = ended.at;
         let mut abandoned = false;
         if let Some(process) = self.processes.get_mut(reader.process) {
-            abandoned = process.threads.still_holds(reader, id);
+            abandoned = !gap && process.threads.still_holds(reader, id);
+            if gap {
+                process.lost_at = process.lost_at.max(ended_at);
+            }
             process.exchanges = process.exchanges.saturating_sub(1);
             process.open.remove(id);
             process.threads.ended(reader, id);

@@ -2,7 +2,8 @@
 //!
 //! One line is one fact: `<ms> <process>/<thread> <verb> <request> [path] [option…]`. Verbs: `receives` and `sends` open the server's
 //! and the client's end of a request, `begins` starts its response, `answers` starts and ends it, `reads` is the client's end of
-//! that, `finishes` ends what was begun, `aborts` ends it without an answer; without a request `tick`, `lost`, `exits`, `stops`.
+//! that (`hears`: its start alone), `finishes` ends what was begun, `aborts` and `abandons` end it without an answer at either end,
+//! `misses` says that the answer fell into a gap; without a request `tick`, `lost`, `exits`. At the end the agent stops.
 //! A request that only one side of the script mentions has its other end on another node.
 //! Options: `ctx=<trace>.<parent>` (digits), `ctx=<trace>` (no parent), `unsampled`, `host=<name>`, `conn=<name>`, `go=<goroutine>`, `nat` (the
 //! client's end sees a virtual address), `inferred` (the end was inferred).

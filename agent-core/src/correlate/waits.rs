@@ -49,7 +49,10 @@ impl Correlator {
     pub(super) fn confirm(&mut self, out: &mut Vec<Span>) {
         for Confirm { call, evidence } in std::mem::take(&mut self.waits.confirm) {
             let Some(Candidate { server, .. }) = self.candidate_of(call) else { continue };
-            let lost = self.forest.get(server).is_none_or(|node| self.was_lost_since(node.opened.head_at));
+            let lost = self
+                .forest
+                .get(server)
+                .is_none_or(|node| self.was_lost_since(node.opened.actor.process, node.opened.head_at));
             if lost {
                 self.unparent(call, Unparented::AfterLoss, out);
             } else {
@@ -96,6 +99,7 @@ impl Correlator {
             return;
         }
         if node.opened.role == Role::Server && matches!(node.cause, Cause::Undecided) {
+            self.peers.set_lonely(&node.opened);
             self.decide_alone(id, Unparented::PeerUnseen, out);
         } else {
             self.forest.emit(id, out);

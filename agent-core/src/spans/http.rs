@@ -74,8 +74,8 @@ fn error_type(role: Role, response: Option<&HttpResponse>, end: End) -> Option<C
         return Some(Cow::Owned(response.status.to_string()));
     }
     match end {
-        // What a cap of ours cut short did not fail.
-        End::Complete | End::Upgraded | End::Evicted => None,
+        // What a cap of ours cut short, or a loss of ours hid, did not fail.
+        End::Complete | End::Upgraded | End::Evicted | End::Lost => None,
         End::ClientGone => Some(Cow::Borrowed(keys::error::CLIENT_DISCONNECTED)),
         End::ServerGone => Some(Cow::Borrowed(keys::error::SERVER_DISCONNECTED)),
         End::TimedOut => Some(Cow::Borrowed(keys::error::TIMEOUT)),
@@ -246,6 +246,7 @@ impl List {
             (request_end, "request_end"),
             (response_end, "response_end"),
             (ended.end == End::Evicted, "evicted"),
+            (ended.end == End::Lost, "response"),
         ];
         let missing: Vec<String> =
             parts.iter().filter(|(missing, _)| *missing).map(|(_, name)| (*name).to_owned()).collect();

@@ -13,11 +13,11 @@ use crate::{
         sock::TcpSocket,
         task::Task,
     },
-    maps::{CONNECTIONS, POLICIES},
+    maps::{CONNECTIONS, POLICIES, PORTS, PROCESSES},
 };
 use wirespan_common::{
     event::{Endpoints, ListenRecord, StateRecord, kind, tcp_state},
-    policy::ConnectionState,
+    policy::{ConnectionState, Process, process},
     reason::Reason,
 };
 
@@ -94,5 +94,18 @@ fn on_listen(socket: &TcpSocket<Typed>) -> Result<(), Reason> {
     record.header.tgid = thread.tgid();
     record.header.tid = thread.tid();
     record.header.start_ticks = Task::current().start_ticks()?;
+    if PORTS.get_ptr(ends.local_port).is_some() {
+        follow(thread.tgid(), record.header.start_ticks)?;
+    }
     emit(&record, Wake::Now)
+}
+
+/// Follows whoever listens on a chosen port, so that its first request is not missed while user space decides.
+#[inline(always)]
+fn follow(tgid: u32, start_ticks: u32) -> Result<(), Reason> {
+    if rows::process(tgid).is_some_and(|row| row.flags & process::IGNORED == 0) {
+        return Ok(());
+    }
+    let row = Process { flags: process::PROVISIONAL, start_ticks, ..Process::default() };
+    PROCESSES.insert(tgid, row, rows::ANY).map_err(|_| Reason::ProcessesFull)
 }

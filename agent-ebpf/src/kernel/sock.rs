@@ -6,7 +6,7 @@ use crate::kernel::{
 use aya_ebpf::helpers::generated;
 use core::{ffi::c_void, marker::PhantomData};
 use wirespan_common::{
-    event::{Endpoints, direction},
+    event::{Endpoints, direction, tcp_state},
     reason::Reason,
 };
 
@@ -75,10 +75,16 @@ impl<A: Access> TcpSocket<A> {
     #[inline(always)]
     pub(crate) fn reached(&self, towards: u8) -> Result<u32, Reason> {
         if towards == direction::EGRESS {
-            A::read(self.tcp, offset!(tcp_write_seq))
-        } else {
-            A::read(self.tcp, offset!(tcp_copied_seq))
+            return A::read(self.tcp, offset!(tcp_write_seq));
         }
+        let copied: u32 = A::read(self.tcp, offset!(tcp_copied_seq))?;
+        let state: u8 = A::read(self.sock, offset!(sock_state))?;
+        if !matches!(u16::from(state), tcp_state::CLOSE_WAIT | tcp_state::LAST_ACK | tcp_state::CLOSING) {
+            return Ok(copied);
+        }
+        // A receive that ends at the FIN counts it as read (`tcp_recvmsg_locked`, `found_fin_ok`): it is no byte.
+        let arrived: u32 = A::read(self.tcp, offset!(tcp_rcv_nxt))?;
+        Ok(copied.wrapping_sub(u32::from(arrived == copied)))
     }
 
     /// Bytes that arrived and that nobody has read.

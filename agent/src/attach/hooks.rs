@@ -149,7 +149,8 @@ const ENDPOINTS: &[&str] = &[
     "sock_v6_rcv_saddr",
     "sock_v6_daddr",
 ];
-const UNREAD: &[&str] = &["tcp_copied_seq", "tcp_rcv_nxt", "task_group_leader", "task_start_boottime"];
+const UNREAD: &[&str] =
+    &["sock_state", "tcp_copied_seq", "tcp_rcv_nxt", "task_group_leader", "task_start_boottime"];
 const MOVED: &[&str] = &[
     "task_fsbase",
     "sock_cookie",
@@ -162,8 +163,10 @@ const MOVED: &[&str] = &[
     "sock_v6_daddr",
     "sock_socket",
     "socket_file",
+    "sock_state",
     "tcp_write_seq",
     "tcp_copied_seq",
+    "tcp_rcv_nxt",
     "tcp_ulp_ops",
 ];
 const PROBED: &[&str] = &["sock_protocol"];

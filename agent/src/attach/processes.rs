@@ -67,6 +67,18 @@ impl Kernel {
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
+    /// Follows, from the moment it begins to listen, whoever listens on one of these ports.
+    ///
+    /// # Errors
+    /// When there are too many ports, or the map cannot be written.
+    pub fn watch_ports(&mut self, ports: impl IntoIterator<Item = u16>) -> Result<(), Error> {
+        const MAP: &str = "PORTS";
+        let failed = |source| Error::Map { map: MAP, source: Box::new(source) };
+        let map = self.ebpf.map_mut(MAP).ok_or(Error::NoMap(MAP))?;
+        let mut watched: HashMap<_, u16, u8> = HashMap::try_from(map).map_err(failed)?;
+        ports.into_iter().try_for_each(|port| watched.insert(port, 1, 0)).map_err(failed)
+    }
+
     fn decide(&mut self, id: ProcessId, row: Process) -> Result<bool, Error> {
         let mut processes = self.processes()?;
         processes.insert(id.pid, row, 0).map_err(failed)?;

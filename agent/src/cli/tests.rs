@@ -4,7 +4,7 @@ use crate::config::KEYS;
 use std::path::PathBuf;
 
 fn read(line: &str) -> Result<Command, Usage> {
-    parse(line.split_whitespace())
+    parse(line.split_whitespace(), &crate::config::help())
 }
 
 fn usage(line: &str) -> Usage {

@@ -78,7 +78,7 @@ impl Source for World {
 fn run_args(line: &str, has_file: bool) -> RunArgs {
     let file = if has_file { "--config w.yaml " } else { "" };
     let line = format!("wirespan run {file}{line}");
-    match parse(line.split_whitespace()) {
+    match parse(line.split_whitespace(), "") {
         Ok(Command::Run(args)) => args,
         other => panic!("{line}: {other:?}"),
     }

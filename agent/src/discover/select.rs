@@ -67,8 +67,6 @@ pub enum Verdict {
     Observe(Why),
     /// Its bytes are not even copied.
     Ignore(Skip),
-    /// Not chosen yet, but it may still listen on a chosen port: followed for a short time, nothing is used.
-    Undecided,
 }
 
 impl Verdict {
@@ -124,10 +122,7 @@ impl Select {
         if let Some(port) = listens.iter().find(|port| self.ports.contains(port)) {
             return Verdict::Observe(Why::Port(*port));
         }
-        match self.executed(pid, program, inherited) {
-            Verdict::Undecided => Verdict::Ignore(Skip::NotSelected),
-            decided => decided,
-        }
+        self.executed(pid, program, inherited)
     }
 
     /// A program that has just been executed: it listens on nothing yet.
@@ -147,7 +142,7 @@ impl Select {
         if let Some(Verdict::Observe(Why::Pid)) = parent {
             return Verdict::Observe(Why::Pid);
         }
-        if self.ports.is_empty() { Verdict::Ignore(Skip::NotSelected) } else { Verdict::Undecided }
+        Verdict::Ignore(Skip::NotSelected)
     }
 
     /// A process with verdict `now` began to listen on `port`: the new verdict, if it changes.
@@ -155,7 +150,7 @@ impl Select {
         if self.collector_ports.contains(&port) {
             return Some(Verdict::Ignore(Skip::Collector(port)));
         }
-        let may_change = matches!(now, Verdict::Undecided | Verdict::Ignore(Skip::NotSelected));
+        let may_change = now == Verdict::Ignore(Skip::NotSelected);
         (may_change && self.ports.contains(&port)).then_some(Verdict::Observe(Why::Port(port)))
     }
 

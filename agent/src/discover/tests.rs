@@ -92,19 +92,14 @@ fn a_pid_that_is_used_again_is_another_process() {
 }
 
 #[test]
-fn an_executed_program_waits_for_its_port_and_is_ignored_when_none_comes() {
+fn a_program_is_chosen_when_it_begins_to_listen_on_the_port() {
     let root = fake(0);
     let mut discovery = discovery(&root, Select { ports: [8080].into(), ..Select::default() });
     let waiting = discovery.exec(id(300, 1), program("/bin/server", 1), NOW);
-    assert_eq!(waiting.verdict, Verdict::Undecided);
+    assert_eq!(waiting.verdict, Verdict::Ignore(Skip::NotSelected));
+    assert!(discovery.listen(id(300, 1), 9090, NOW).is_none(), "another port changes nothing");
     let listening = discovery.listen(id(300, 1), 8080, NOW).unwrap();
     assert_eq!(listening.verdict, Verdict::Observe(Why::Port(8080)));
-
-    discovery.exec(id(301, 1), program("/bin/other", 1), NOW);
-    let settled = discovery.settle(Nanos(NOW.0 + UNDECIDED_NS + 1));
-    assert_eq!(settled.len(), 1);
-    assert_eq!(settled[0].verdict, Verdict::Ignore(Skip::NotSelected));
-    assert!(discovery.listen(id(301, 1), 8080, NOW).is_some(), "a later listen still chooses it");
 }
 
 #[test]

@@ -1,3 +1,4 @@
+//! Resources of processes, from a `/proc` of plain files.
 use super::*;
 use expect_test::{Expect, expect};
 use std::{fs, os::unix::fs::symlink, path::Path};

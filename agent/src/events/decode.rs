@@ -134,6 +134,7 @@ fn segment(bytes: &[u8]) -> Result<Record<'_>, Error> {
         data,
         uncopied,
         endpoints: endpoints(&record.endpoints),
+        begins_turn: has(flags::TURN_BEGINS),
         opposite: (has(flags::TURN_BEGINS) && opposite.at != Nanos(0)).then_some(opposite),
     });
     Ok(Record::Event { event, provisional: has(flags::PROVISIONAL) })

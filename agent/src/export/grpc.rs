@@ -4,27 +4,32 @@
 //! The connection is made lazily and again after it broke; a request that had no answer in time gives up its connection too,
 //! because a peer that is gone without a word answers on none of its streams.
 use super::{
-    StartError,
+    StartError, encode,
     outcome::{Outcome, Trouble},
     settings::{Compression, Otlp},
+    stamped::Stamped,
     tls,
 };
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, trace_service_client::TraceServiceClient,
-};
+use bytes::{BufMut, Bytes};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tonic::{
-    Code, Request, Status,
-    codec::CompressionEncoding,
+    Code, Request, Response, Status,
+    client::Grpc as Client,
+    codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codegen::http::uri::PathAndQuery,
     metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap},
     transport::{Channel, Endpoint},
 };
 
+/// The method of OTLP's trace service.
+const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
 /// A client of one collector.
 pub(super) struct Grpc {
     endpoint: Endpoint,
-    client: TraceServiceClient<Channel>,
+    client: Client<Channel>,
     compression: Compression,
     headers: MetadataMap,
     timeout: Duration,
@@ -50,12 +55,10 @@ impl Grpc {
         })
     }
 
-    pub(super) async fn send(&mut self, message: ExportTraceServiceRequest) -> Outcome {
-        let bytes = message.encoded_len() as u64;
-        let mut request = Request::new(message);
-        *request.metadata_mut() = self.headers.clone();
-        request.set_timeout(self.timeout);
-        let Ok(answer) = tokio::time::timeout(self.timeout, self.client.export(request)).await else {
+    pub(super) async fn send(&mut self, spans: &[Arc<Stamped>]) -> Outcome {
+        let message = Bytes::from(encode::protobuf(spans));
+        let bytes = message.len() as u64;
+        let Ok(answer) = tokio::time::timeout(self.timeout, self.export(message)).await else {
             self.client = client(&self.endpoint, self.compression);
             return Outcome::Retry(Trouble::Timeout(self.timeout), None);
         };
@@ -71,13 +74,62 @@ impl Grpc {
             Err(status) => failure(status),
         }
     }
+
+    async fn export(&mut self, message: Bytes) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        self.client.ready().await.map_err(|error| Status::from_error(error.into()))?;
+        let mut request = Request::new(message);
+        *request.metadata_mut() = self.headers.clone();
+        request.set_timeout(self.timeout);
+        self.client.unary(request, PathAndQuery::from_static(EXPORT), Encoded).await
+    }
 }
 
-fn client(endpoint: &Endpoint, compression: Compression) -> TraceServiceClient<Channel> {
-    let client = TraceServiceClient::new(endpoint.connect_lazy());
+fn client(endpoint: &Endpoint, compression: Compression) -> Client<Channel> {
+    let client = Client::new(endpoint.connect_lazy());
     match compression {
         Compression::None => client,
-        Compression::Gzip => client.send_compressed(CompressionEncoding::Gzip),
+        // grpc-go answers a compressed request with a compressed answer, asked or not.
+        Compression::Gzip => {
+            client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip)
+        }
+    }
+}
+
+/// Requests come encoded, answers are decoded.
+struct Encoded;
+
+impl Codec for Encoded {
+    type Encode = Bytes;
+    type Decode = ExportTraceServiceResponse;
+    type Encoder = Encoded;
+    type Decoder = Encoded;
+
+    fn encoder(&mut self) -> Encoded {
+        Encoded
+    }
+
+    fn decoder(&mut self) -> Encoded {
+        Encoded
+    }
+}
+
+impl Encoder for Encoded {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for Encoded {
+    type Item = ExportTraceServiceResponse;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<ExportTraceServiceResponse>, Status> {
+        // A receiver that answers with success has taken the spans, whatever else it says.
+        Ok(Some(ExportTraceServiceResponse::decode(from).unwrap_or_default()))
     }
 }
 

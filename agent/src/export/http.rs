@@ -3,9 +3,10 @@
 //! Shape: a request → [`Outcome`]. Source: OTLP specification 1.x "OTLP/HTTP": 429, 502, 503 and 504 may be retried, Retry-After in
 //! seconds or as a date (RFC 9110 §10.2.3), errors carry a `google.rpc.Status`. Redirects are not followed: a collector sends none.
 use super::{
-    StartError,
+    StartError, encode,
     outcome::{Outcome, Trouble},
     settings::{Compression, Otlp},
+    stamped::Stamped,
     tls,
 };
 use bytes::Bytes;
@@ -21,12 +22,11 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use std::{
     io::Write,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -61,8 +61,8 @@ impl Http {
         })
     }
 
-    pub(super) async fn send(&mut self, message: &ExportTraceServiceRequest) -> Outcome {
-        let plain = message.encode_to_vec();
+    pub(super) async fn send(&mut self, spans: &[Arc<Stamped>]) -> Outcome {
+        let plain = encode::protobuf(spans);
         let bytes = plain.len() as u64;
         let body = match self.compression {
             Compression::None => plain,

@@ -1,10 +1,16 @@
 //! OTLP/JSON lines: one `ExportTraceServiceRequest` per line, and nothing else on that stream.
 //!
-//! Source: OTLP specification 1.x, "JSON Protobuf Encoding": ids in hex, enums as integers, 64-bit integers as strings,
-//! lowerCamelCase keys. Every batch is flushed. A reader that went away ends the stream, it is no error.
-use super::outcome::{Outcome, Trouble};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use std::io::{self, ErrorKind};
+//! Shape: a batch → a line (see `encode`) → [`Outcome`]. Every batch is flushed. A reader that went away ends the stream, it is no
+//! error.
+use super::{
+    encode,
+    outcome::{Outcome, Trouble},
+    stamped::Stamped,
+};
+use std::{
+    io::{self, ErrorKind},
+    sync::Arc,
+};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 /// Where lines go.
@@ -21,9 +27,9 @@ impl Json {
         Json { output, line: Vec::new() }
     }
 
-    pub(super) async fn send(&mut self, message: &ExportTraceServiceRequest) -> Outcome {
+    pub(super) async fn send(&mut self, spans: &[Arc<Stamped>]) -> Outcome {
         self.line.clear();
-        if let Err(error) = serde_json::to_writer(&mut self.line, message) {
+        if let Err(error) = encode::json(spans, &mut self.line) {
             return Outcome::Refused(Trouble::Write(error.into()));
         }
         self.line.push(b'\n');

@@ -1,14 +1,14 @@
+//! Every exporter against the same receiver: success, failure, slowness, absence.
 mod fake;
 mod tls;
 
 use super::*;
 use crate::enrich::{self, Host, ProcessFacts};
-use expect_test::expect;
 use fake::{Collector, Nobody, Received, Reply, Stdout};
-use std::{borrow::Cow, net::SocketAddr};
+use std::net::SocketAddr;
 use wirespan_core::{
     event::{Nanos, ProcessId},
-    spans::{Evidence, Kind as SpanKind, SpanId, Status, TraceId, Value},
+    spans::{Evidence, Kind as SpanKind, SpanId, Status, TraceId},
 };
 
 const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -29,7 +29,7 @@ const COLLECTORS: [Way; 4] = [Way::Grpc, Way::GrpcGzip, Way::Http, Way::HttpGzip
 const ALL: [Way; 6] = [Way::Grpc, Way::GrpcGzip, Way::Http, Way::HttpGzip, Way::Json, Way::Console];
 
 /// A span whose name is its number.
-fn span(number: usize) -> Span {
+pub(super) fn span(number: usize) -> Span {
     Span {
         trace_id: TraceId([7; 16]),
         span_id: SpanId((number as u64 + 1).to_be_bytes()),
@@ -380,166 +380,6 @@ async fn no_exporter_is_no_work() {
     world.send(0..1_000);
     assert_eq!((world.handle.depth(), world.handle.rows().len()), (0, 0));
     assert!(world.handle.shutdown(Duration::from_secs(1)).await.is_empty());
-}
-
-/// A span with everything in it.
-fn full() -> Span {
-    Span {
-        trace_id: TraceId(*b"0123456789abcdef"),
-        span_id: SpanId(*b"01234567"),
-        parent_id: Some(SpanId(*b"89abcdef")),
-        parent_is_remote: Some(true),
-        trace_flags: 3,
-        trace_state: "a=1,b=2".into(),
-        evidence: Evidence::Wire,
-        kind: SpanKind::Client,
-        name: "GET".into(),
-        attributes: vec![
-            (Cow::Borrowed("url.path"), Value::Str("/é\"\n".into())),
-            (Cow::Borrowed("http.response.status_code"), Value::Int(i64::MAX)),
-            (Cow::Borrowed("d"), Value::Double(0.5)),
-            (Cow::Borrowed("b"), Value::Bool(false)),
-            (Cow::Borrowed("http.request.header.x"), Value::Strs(vec!["1".into(), String::new()])),
-        ],
-        status: Status::Error("reset".into()),
-        ..span(0)
-    }
-}
-
-#[test]
-fn json_is_as_the_specification_wants_it() {
-    let resource = Arc::new(enrich::Resource {
-        service_name: "shop".into(),
-        attributes: vec![
-            ("service.name".into(), Value::Str("shop".into())),
-            ("process.pid".into(), Value::Int(42)),
-        ],
-    });
-    let offset = clock::Offset::fixed(1_700_000_000_000_000_000);
-    let stamped = [full(), span(1)].map(|span| Arc::new(Stamped::new(span, Arc::clone(&resource), offset)));
-    let text = serde_json::to_string_pretty(&encode::request(&stamped)).unwrap();
-    expect![[r#"
-        {
-          "resourceSpans": [
-            {
-              "resource": {
-                "attributes": [
-                  {
-                    "key": "service.name",
-                    "value": {
-                      "stringValue": "shop"
-                    }
-                  },
-                  {
-                    "key": "process.pid",
-                    "value": {
-                      "intValue": "42"
-                    }
-                  }
-                ],
-                "droppedAttributesCount": 0,
-                "entityRefs": []
-              },
-              "scopeSpans": [
-                {
-                  "scope": {
-                    "name": "wirespan",
-                    "version": "0.1.0",
-                    "attributes": [],
-                    "droppedAttributesCount": 0
-                  },
-                  "spans": [
-                    {
-                      "traceId": "30313233343536373839616263646566",
-                      "spanId": "3031323334353637",
-                      "traceState": "a=1,b=2",
-                      "parentSpanId": "3839616263646566",
-                      "flags": 771,
-                      "name": "GET",
-                      "kind": 3,
-                      "startTimeUnixNano": "1700000000000001000",
-                      "endTimeUnixNano": "1700000000000002000",
-                      "attributes": [
-                        {
-                          "key": "url.path",
-                          "value": {
-                            "stringValue": "/é\"\n"
-                          }
-                        },
-                        {
-                          "key": "http.response.status_code",
-                          "value": {
-                            "intValue": "9223372036854775807"
-                          }
-                        },
-                        {
-                          "key": "d",
-                          "value": {
-                            "doubleValue": 0.5
-                          }
-                        },
-                        {
-                          "key": "b",
-                          "value": {
-                            "boolValue": false
-                          }
-                        },
-                        {
-                          "key": "http.request.header.x",
-                          "value": {
-                            "arrayValue": {
-                              "values": [
-                                {
-                                  "stringValue": "1"
-                                },
-                                {
-                                  "stringValue": ""
-                                }
-                              ]
-                            }
-                          }
-                        }
-                      ],
-                      "droppedAttributesCount": 0,
-                      "events": [],
-                      "droppedEventsCount": 0,
-                      "links": [],
-                      "droppedLinksCount": 0,
-                      "status": {
-                        "message": "reset",
-                        "code": 2
-                      }
-                    },
-                    {
-                      "traceId": "07070707070707070707070707070707",
-                      "spanId": "0000000000000002",
-                      "traceState": "",
-                      "parentSpanId": "",
-                      "flags": 1,
-                      "name": "1",
-                      "kind": 2,
-                      "startTimeUnixNano": "1700000000000001000",
-                      "endTimeUnixNano": "1700000000000002000",
-                      "attributes": [],
-                      "droppedAttributesCount": 0,
-                      "events": [],
-                      "droppedEventsCount": 0,
-                      "links": [],
-                      "droppedLinksCount": 0,
-                      "status": {
-                        "message": "",
-                        "code": 0
-                      }
-                    }
-                  ],
-                  "schemaUrl": "https://opentelemetry.io/schemas/1.42.0"
-                }
-              ],
-              "schemaUrl": "https://opentelemetry.io/schemas/1.42.0"
-            }
-          ]
-        }"#]]
-    .assert_eq(&text);
 }
 
 #[test]

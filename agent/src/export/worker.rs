@@ -6,7 +6,6 @@
 use super::{
     Counts,
     console::Console,
-    encode,
     grpc::Grpc,
     http::Http,
     json::{Json, written},
@@ -40,9 +39,9 @@ pub(super) enum Exporter {
 impl Exporter {
     async fn send(&mut self, spans: &[Arc<Stamped>]) -> Outcome {
         match self {
-            Exporter::Grpc(grpc) => grpc.send(encode::request(spans)).await,
-            Exporter::Http(http) => http.send(&encode::request(spans)).await,
-            Exporter::Json(json) => json.send(&encode::request(spans)).await,
+            Exporter::Grpc(grpc) => grpc.send(spans).await,
+            Exporter::Http(http) => http.send(spans).await,
+            Exporter::Json(json) => json.send(spans).await,
             Exporter::Console(console) => console.send(spans).await,
         }
     }

@@ -80,6 +80,7 @@ impl Observer {
         let addresses = local_addresses(proc);
         let mut kernel = Kernel::load(&settings::attach(config))?;
         let ring = kernel.ring()?;
+        kernel.watch_ports(config.select.ports.iter().copied())?;
         let observer = Observer {
             kernel,
             discovery: Discovery::new(settings::select(config, &addresses), ProcRoot(proc.into())),
@@ -257,7 +258,6 @@ impl Observer {
                 self.kernel.observe(known.id, None)
             }
             Verdict::Ignore(_) => self.kernel.ignore(known.id),
-            Verdict::Undecided => return,
         };
         match done {
             Ok(_) => {}
@@ -273,9 +273,6 @@ impl Observer {
         let mut commands: Vec<Command> = Vec::new();
         self.core.tick(at, lost, &mut |command| commands.push(command));
         self.obey(commands);
-        for known in self.discovery.settle(at) {
-            self.decide(&known, None);
-        }
         if at.since(self.swept) < SWEEP_NS {
             return;
         }

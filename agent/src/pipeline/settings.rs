@@ -18,24 +18,21 @@ use wirespan_core::{
     spans,
 };
 
-/// Fields that spans are made of, besides those of `propagate` and those that the user wants to see.
-const SPAN_FIELDS: [&str; 5] =
-    ["user-agent", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
-
 /// The last flush when none is configured to be longer.
 pub(super) const FLUSH_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) fn assemble(config: &Config) -> assemble::Settings {
     let room = &config.assemble;
-    let fixed = propagate::header_names().iter().chain(&SPAN_FIELDS).map(|name| (*name).to_owned());
-    let wanted = room.request_headers.iter().chain(&room.response_headers).cloned();
-    let keep_fields: BTreeSet<String> = fixed.chain(wanted).collect();
+    let context = propagate::header_names().iter().map(|name| (*name).to_owned());
+    let keep_fields: BTreeSet<String> = context.chain(span_rules(config).kept_fields()).collect();
     assemble::Settings {
         keep_fields: keep_fields.into_iter().collect(),
         max_connections: room.max_connections,
-        max_open: room.max_open_requests,
+        max_open_per_connection: room.max_open_requests,
+
         max_head_bytes: room.max_head_bytes,
         idle_timeout_ns: nanos(room.idle_timeout),
+        ..assemble::Settings::default()
     }
 }
 
@@ -43,17 +40,21 @@ pub(super) fn correlate(config: &Config, local_addresses: Vec<IpAddr>) -> correl
     correlate::Settings {
         formats: config.correlate.propagators.clone(),
         sampler: sampler(config.sample.sampler, config.sample.ratio),
-        spans: spans::Rules {
-            redact: config.redact.clone(),
-            request_fields: config.assemble.request_headers.clone(),
-            response_fields: config.assemble.response_headers.clone(),
-        },
+        spans: span_rules(config),
         local_addresses,
         peer_wait_ns: nanos(config.correlate.peer_wait),
         hold_ns: nanos(config.correlate.hold),
         patience_ns: nanos(config.correlate.patience),
         only: config.correlate.only,
         ..correlate::Settings::default()
+    }
+}
+
+fn span_rules(config: &Config) -> spans::Rules {
+    spans::Rules {
+        redact: config.redact.clone(),
+        request_fields: config.assemble.request_headers.clone(),
+        response_fields: config.assemble.response_headers.clone(),
     }
 }
 

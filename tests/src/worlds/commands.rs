@@ -55,8 +55,7 @@ fn explain_tells_the_observed_from_the_unobserved_and_the_finished(world: &mut W
         Connection::open(app.address())?.get("/a", &[])?;
     }
     agent.expect_count(&server("GET").path("/a").status(200), 2)?;
-    let pid = rustix::process::Pid::from_raw(i32::try_from(finished.pid)?).context("a pid")?;
-    rustix::process::kill_process(pid, Signal::KILL)?;
+    world.end(finished)?;
 
     let (text, json) = explain(world, observed.pid)?;
     ensure!(json.get("observed") == Some(&Value::Bool(true)), "observed: {text}");

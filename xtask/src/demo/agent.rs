@@ -79,9 +79,10 @@ impl Agent {
     pub(super) fn check(&mut self) -> Result<()> {
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         ensure!(failure.is_none(), "wirespan: {}", failure.unwrap_or_default());
-        let ended = self.process.ended();
-        ensure!(ended.is_none(), "wirespan ended by itself; it said:\n{}", self.last_words());
-        Ok(())
+        match self.process.ended() {
+            Some(status) => bail!("wirespan ended by itself ({status}); it said:\n{}", self.last_words()),
+            None => Ok(()),
+        }
     }
 
     /// Asks it to end and reads what it still has to say. It must end well.

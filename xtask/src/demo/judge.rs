@@ -16,10 +16,8 @@ pub(super) struct Verdict {
     pub(super) expected: usize,
     /// Spans that are not there.
     pub(super) missing: usize,
-    /// Server spans that should have a parent and have none.
-    pub(super) servers_alone: usize,
-    /// Client spans that should have a parent and have none, by service.
-    pub(super) clients_alone: Vec<&'static str>,
+    /// Spans that should have a parent and have none: whose, and why.
+    pub(super) alone: Vec<String>,
     /// Spans whose parent should be one that is missing: the link may be right, and cannot be checked.
     pub(super) orphans: usize,
     /// What is wrong, as sentences.
@@ -57,7 +55,7 @@ pub(super) fn judge(entry: &Entry) -> Verdict {
     }
     let first = entry.seen.first().map(|seen| seen.span.trace.clone());
     let one_trace = entry.seen.iter().all(|seen| Some(&seen.span.trace) == first.as_ref());
-    let connected = verdict.servers_alone == 0 && verdict.orphans == 0 && verdict.clients_alone.is_empty();
+    let connected = verdict.alone.is_empty() && verdict.orphans == 0;
     if verdict.missing == 0 && verdict.false_claims.is_empty() && connected && one_trace {
         verdict.whole = first;
     }
@@ -84,9 +82,9 @@ fn pair<'a>(call: &Call, entry: &'a Entry) -> Pair<'a> {
 
 /// A server span's parent is the caller's client span. The visitor is not observed: its requests begin traces.
 fn server(call: &Call, pair: &Pair, known: &HashSet<&str>, verdict: &mut Verdict) {
-    let Some(Seen { span, .. }) = pair.server else { return };
+    let Some(seen @ Seen { span, .. }) = pair.server else { return };
     match (&span.parent, pair.client) {
-        (None, _) => verdict.servers_alone += usize::from(call.during.is_some()),
+        (None, _) => verdict.alone.extend(call.during.map(|_| alone(seen))),
         (Some(parent), Some(client)) if *parent == client.span.id => {
             same_trace(pair.server, pair.client, verdict)
         }
@@ -106,10 +104,10 @@ fn server(call: &Call, pair: &Pair, known: &HashSet<&str>, verdict: &mut Verdict
 
 /// A client span's parent is the server span of the call during which it was made.
 fn client(call: &Call, pair: &Pair, pairs: &[Pair], known: &HashSet<&str>, verdict: &mut Verdict) {
-    let Some(Seen { span, service }) = pair.client else { return };
+    let Some(seen @ Seen { span, .. }) = pair.client else { return };
     let within = call.during.and_then(|during| pairs.get(during)).and_then(|pair| pair.server);
     match (&span.parent, within) {
-        (None, _) => verdict.clients_alone.push(service),
+        (None, _) => verdict.alone.push(alone(seen)),
         (Some(parent), Some(within)) if *parent == within.span.id => {
             same_trace(pair.client, Some(within), verdict);
         }
@@ -130,6 +128,12 @@ fn same_trace(child: Option<&Seen>, parent: Option<&Seen>, verdict: &mut Verdict
     if child.span.trace != parent.span.trace {
         verdict.false_claims.push(format!("{} is not in the trace of its parent", child.span.path));
     }
+}
+
+/// `frontend client: several_open`.
+fn alone(seen: &Seen) -> String {
+    let kind = if seen.span.kind == Kind::Server { "server" } else { "client" };
+    format!("{} {kind}: {}", seen.service, seen.span.unparented.as_deref().unwrap_or("no reason given"))
 }
 
 fn shown(call: &Call) -> String {

@@ -7,7 +7,10 @@ use super::{
     otlp::Span,
     visit::{Call, Visit, cart_of},
 };
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
 
 /// Visits that are remembered, with their spans.
 const VISITS: usize = 4_096;
@@ -20,6 +23,8 @@ pub(super) struct Entry {
     pub(super) visit: Visit,
     /// The requests that follow from it.
     pub(super) calls: Vec<Call>,
+    /// When the visit began.
+    pub(super) since: Instant,
     /// What the agent said, with the service that said it.
     pub(super) seen: Vec<Seen>,
 }
@@ -55,7 +60,7 @@ impl Ledger {
         {
             self.traces.retain(|_, of| *of != cart);
         }
-        self.visits.insert(visit.cart, Entry { visit, calls, seen: Vec::new() });
+        self.visits.insert(visit.cart, Entry { visit, calls, since: Instant::now(), seen: Vec::new() });
     }
 
     /// The agent said this. `service` is whose process it is, if it is one of the shop's.

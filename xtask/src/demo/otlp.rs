@@ -39,6 +39,8 @@ pub(super) struct Span {
     pub(super) status: Option<u16>,
     /// Why it has its parent, in the agent's words.
     pub(super) evidence: Option<String>,
+    /// Why it has none, in the agent's words.
+    pub(super) unparented: Option<String>,
     /// Start.
     pub(super) start: u64,
     /// End.
@@ -82,7 +84,8 @@ fn read(span: &Value, service: &str, pid: Option<u32>) -> Option<Span> {
         path: url,
         route: text(span, "http.route"),
         status: number(span, "http.response.status_code").and_then(|status| u16::try_from(status).ok()),
-        evidence: text(span, "wirespan.parent.evidence"),
+        evidence: text(span, "wirespan.evidence"),
+        unparented: text(span, "wirespan.unparented.reason"),
         start: integer(span.get("startTimeUnixNano")?)?,
         end: integer(span.get("endTimeUnixNano")?)?,
     })
@@ -134,7 +137,7 @@ mod tests {
             {"traceId":"aa","spanId":"02","parentSpanId":"01","kind":3,"name":"GET",
              "startTimeUnixNano":"11","endTimeUnixNano":"20","attributes":[
               {"key":"http.request.method","value":{"stringValue":"GET"}},
-              {"key":"wirespan.parent.evidence","value":{"stringValue":"thread"}},
+              {"key":"wirespan.evidence","value":{"stringValue":"thread"}},
               {"key":"url.full","value":{"stringValue":"http://127.0.0.1:8081/prices/1/100001?a=REDACTED"}}]}
           ]}]}]}"#;
         let spans = spans(line).unwrap();

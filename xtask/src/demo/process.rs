@@ -17,6 +17,9 @@ use std::{
 /// How long a process may take to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Variables that configure the agent or an SDK.
+const OURS: [&str; 2] = ["OTEL_", "WIRESPAN_"];
+
 /// A running process and all it started.
 pub(super) struct Process {
     name: String,
@@ -28,6 +31,12 @@ pub(super) struct Process {
 pub(super) fn command(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program).stdin(Stdio::null()).process_group(0);
+    // What the user's shell says of telemetry is meant for other programs: one name for all services, or no sampling.
+    for (name, _) in std::env::vars_os() {
+        if OURS.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -14,10 +14,13 @@ use std::{
     fmt,
     io::{IsTerminal, stdout},
     ops::Range,
+    time::Duration,
 };
 
 /// False claims that are told one by one.
 const TOLD: usize = 5;
+/// A visit that began longer ago has been answered, and its spans should have come.
+const SETTLED: Duration = Duration::from_secs(4);
 
 /// Sums over the visits of a round.
 #[derive(Default)]
@@ -29,8 +32,7 @@ pub(super) struct Report {
     expected: usize,
     missing: usize,
     orphans: usize,
-    servers_alone: usize,
-    clients_alone: BTreeMap<&'static str, usize>,
+    alone: BTreeMap<String, usize>,
     evidence: BTreeMap<String, usize>,
     false_claims: Vec<String>,
     best: Option<Best>,
@@ -50,6 +52,15 @@ impl Report {
         Report::between(ledger, first..u64::MAX, present)
     }
 
+    /// Likewise, without the visits whose spans may still be on their way.
+    fn settled(ledger: &Ledger, first: u64, present: &[&'static str]) -> Report {
+        let mut report = Report::default();
+        for (entry, verdict) in ledger.verdicts(first).filter(|(entry, _)| entry.since.elapsed() > SETTLED) {
+            report.add(entry, verdict, present);
+        }
+        report
+    }
+
     fn between(ledger: &Ledger, carts: Range<u64>, present: &[&'static str]) -> Report {
         let mut report = Report::default();
         for (entry, verdict) in ledger.verdicts(carts.start) {
@@ -66,9 +77,8 @@ impl Report {
         self.expected += verdict.expected;
         self.missing += verdict.missing;
         self.orphans += verdict.orphans;
-        self.servers_alone += verdict.servers_alone;
-        for service in verdict.clients_alone {
-            *self.clients_alone.entry(service).or_default() += 1;
+        for alone in verdict.alone {
+            *self.alone.entry(alone).or_default() += 1;
         }
         for evidence in entry.seen.iter().filter_map(|seen| seen.span.evidence.clone()) {
             *self.evidence.entry(evidence).or_default() += 1;
@@ -103,7 +113,6 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let seen = self.expected - self.missing;
-        let alone: usize = self.clients_alone.values().sum();
         write!(
             out,
             "{} visits: {seen} of {} spans seen, {} traces whole ({} of {} checkouts), {} false",
@@ -114,9 +123,9 @@ impl fmt::Display for Report {
             self.checkouts,
             self.false_claims.len(),
         )?;
-        write!(out, "; without a parent: {} server and {alone} client spans", self.servers_alone)?;
-        if !self.clients_alone.is_empty() {
-            write!(out, " ({})", listed(&self.clients_alone))?;
+        write!(out, "; {} without a parent", self.alone.values().sum::<usize>())?;
+        if !self.alone.is_empty() {
+            write!(out, " ({})", listed(&self.alone))?;
         }
         if !self.evidence.is_empty() {
             write!(out, "; linked by {}", listed(&self.evidence))?;
@@ -135,7 +144,7 @@ fn listed(counts: &BTreeMap<impl fmt::Display, usize>) -> String {
 
 /// Tells the summary of the endless load again, over the last one if this is a terminal.
 pub(super) fn refresh(ledger: &Ledger, first: u64, table: &Table, present: &[&'static str]) {
-    let report = Report::of(ledger, first, present);
+    let report = Report::settled(ledger, first, present);
     let clear = if stdout().is_terminal() { "\x1b[2J\x1b[H" } else { "" };
     println!("{clear}{}\n{table}\n{report}\nCtrl-C ends the demo", report.waterfall());
 }

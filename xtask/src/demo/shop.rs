@@ -6,7 +6,10 @@ use super::{
     process::{self, Process},
     stop::Stop,
 };
-use crate::setup::{self, shop::Program};
+use crate::setup::{
+    self,
+    shop::{Built, Program},
+};
 use anyhow::{Result, bail, ensure};
 use rustix::process::{Pid, getpgid};
 use std::{
@@ -38,10 +41,9 @@ pub(super) struct Shop {
 }
 
 impl Shop {
-    /// Builds, starts and waits until all that can run are healthy.
-    pub(super) fn open(first_port: u16, stop: &Stop) -> Result<Shop> {
+    /// Starts them and waits until all that can run are healthy.
+    pub(super) fn open(built: &[Built], first_port: u16, stop: &Stop) -> Result<Shop> {
         let started = Instant::now();
-        let built = setup::shop::services()?;
         let logs = setup::cache()?.join("demo");
         fs::create_dir_all(&logs)?;
         let ports = free_ports(first_port, built.len())?;

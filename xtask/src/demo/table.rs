@@ -111,6 +111,7 @@ mod tests {
             path: path.into(),
             route: None,
             evidence: None,
+            unparented: None,
             status,
             start: 0,
             end: milliseconds * 1_000_000,

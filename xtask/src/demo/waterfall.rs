@@ -78,6 +78,7 @@ mod tests {
             path: "/a".into(),
             route: None,
             evidence: parent.map(|_| "peer".into()),
+            unparented: None,
             status: Some(200),
             start: start * 1_000_000,
             end: end * 1_000_000,

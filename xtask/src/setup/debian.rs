@@ -4,7 +4,7 @@
 use super::{cache, log};
 use anyhow::{Context, Result, ensure};
 use rustix::process::geteuid;
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 /// Installs the packages of the programs that are missing.
 pub(super) fn ensure(wanted: &[(&str, &str)]) -> Result<()> {
@@ -36,12 +36,16 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
     log::run(&mut apt_install(packages), &log)
 }
 
-/// True if the search path has it.
-pub(super) fn is_there(program: &str) -> bool {
-    let Some(path) = std::env::var_os("PATH") else { return false };
+/// Where the search path has it.
+pub(super) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
     // Debian keeps servers where only root's path looks.
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    folders.map(|folder| folder.join(program)).any(|file| file.is_file())
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+fn is_there(program: &str) -> bool {
+    find(program).is_some()
 }
 
 fn apt_install(packages: &[&str]) -> Command {

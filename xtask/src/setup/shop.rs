@@ -3,7 +3,7 @@
 //! Shape: sources under tests/apps/shop → a command line per service, or why there is none. What a service needs at run
 //! time is copied or built into its own folder; nothing is written beside the sources.
 use super::{cache, debian, lock, log, stamp::Stamp};
-use crate::command::{self, root};
+use crate::command::root;
 use anyhow::{Context, Result};
 use std::{
     fs,
@@ -39,8 +39,11 @@ pub(crate) struct Program {
     pub(crate) folder: PathBuf,
 }
 
+/// A service that can be started.
+pub(crate) type Built = (&'static Service, Program);
+
 /// Builds all; a service that cannot be built is named on the terminal and left out.
-pub(crate) fn services() -> Result<Vec<(&'static Service, Program)>> {
+pub(crate) fn services() -> Result<Vec<Built>> {
     let _lock = lock()?;
     let sources = root()?.join("tests/apps/shop");
     let results = cache()?.join("shop");
@@ -61,7 +64,7 @@ pub(crate) fn services() -> Result<Vec<(&'static Service, Program)>> {
 /// Node: the sources beside exactly the packages of the lock file.
 fn frontend(source: &Path, result: &Path) -> Result<Program> {
     debian::ensure(&[("node", "nodejs"), ("npm", "npm")])?;
-    let stamp = Stamp::new(result, &[source.into()], &version("node", "--version")?)?;
+    let stamp = Stamp::new(result, &[source.into()], "node")?;
     if stamp.is_stale()? {
         println!("setup: installing the packages of frontend (npm)");
         for name in ["package.json", "package-lock.json", "server.js"] {
@@ -80,7 +83,7 @@ fn frontend(source: &Path, result: &Path) -> Result<Program> {
 fn product(source: &Path, result: &Path) -> Result<Program> {
     debian::ensure(&[("python3", "python3")])?;
     let environment = result.join("venv");
-    let stamp = Stamp::new(result, &[source.join("requirements.txt")], &version("python3", "--version")?)?;
+    let stamp = Stamp::new(result, &[source.join("requirements.txt")], "python3")?;
     if stamp.is_stale()? {
         println!("setup: installing the packages of product (pip)");
         let create = || {
@@ -112,8 +115,7 @@ fn product(source: &Path, result: &Path) -> Result<Program> {
 /// Java: one jar with everything in it.
 fn order(source: &Path, result: &Path) -> Result<Program> {
     debian::ensure(&[("javac", "default-jdk-headless"), ("mvn", "maven")])?;
-    let stamp =
-        Stamp::new(result, &[source.join("pom.xml"), source.join("src")], &version("javac", "-version")?)?;
+    let stamp = Stamp::new(result, &[source.join("pom.xml"), source.join("src")], "javac")?;
     if stamp.is_stale()? {
         println!("setup: building order (Maven fetches Spring Boot the first time)");
         let mut maven = Command::new("mvn");
@@ -131,7 +133,7 @@ fn order(source: &Path, result: &Path) -> Result<Program> {
 /// Go: one binary, from the standard library alone.
 fn inventory(source: &Path, result: &Path) -> Result<Program> {
     debian::ensure(&[("go", "golang-go")])?;
-    let stamp = Stamp::new(result, &[source.into()], &version("go", "version")?)?;
+    let stamp = Stamp::new(result, &[source.into()], "go")?;
     let binary = result.join("inventory");
     if stamp.is_stale()? {
         println!("setup: building inventory (go)");
@@ -141,10 +143,4 @@ fn inventory(source: &Path, result: &Path) -> Result<Program> {
         stamp.write()?;
     }
     Ok(Program { program: binary, arguments: Vec::new(), folder: result.into() })
-}
-
-/// What the runtime calls itself: another version means another build.
-fn version(program: &str, argument: &str) -> Result<String> {
-    let output = command::capture(Command::new(program).arg(argument))?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

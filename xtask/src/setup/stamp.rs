@@ -2,6 +2,7 @@
 //!
 //! Shape: input files and folders → a number; the number is written beside the result once that is complete. The second
 //! run with the same inputs does nothing.
+use super::debian;
 use anyhow::{Context, Result};
 use std::{
     collections::hash_map::DefaultHasher,
@@ -9,6 +10,7 @@ use std::{
     hash::{Hash, Hasher},
     io::ErrorKind,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 /// The state of a folder of results.
@@ -18,10 +20,10 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    /// `inputs` are files or folders; `tool` is what else the result depends on, as a version.
+    /// `inputs` are files or folders; `tool` is the program that makes the result from them.
     pub(super) fn new(result: &Path, inputs: &[PathBuf], tool: &str) -> Result<Stamp> {
         let mut hasher = DefaultHasher::new();
-        tool.hash(&mut hasher);
+        identity(tool)?.hash(&mut hasher);
         for input in inputs {
             hash(input, &mut hasher)?;
         }
@@ -45,6 +47,14 @@ impl Stamp {
     pub(super) fn write(&self) -> Result<()> {
         fs::write(&self.file, &self.inputs).with_context(|| format!("write {}", self.file.display()))
     }
+}
+
+/// Which file a program is. Its version is not asked for: that costs a start, and a runtime in trouble answers otherwise.
+fn identity(tool: &str) -> Result<(PathBuf, u64, SystemTime)> {
+    let file = debian::find(tool).with_context(|| format!("{tool} is not in the search path"))?;
+    let file = file.canonicalize().with_context(|| format!("follow {}", file.display()))?;
+    let metadata = file.metadata().with_context(|| format!("look at {}", file.display()))?;
+    Ok((file, metadata.len(), metadata.modified()?))
 }
 
 /// Names and contents, folders in a stable order.
@@ -75,14 +85,14 @@ mod tests {
         fs::write(source.join("a"), "1").unwrap();
         let stamp = |tool| Stamp::new(folder.path(), std::slice::from_ref(&source), tool).unwrap();
 
-        assert!(stamp("go 1").is_stale().unwrap(), "nothing was built yet");
-        stamp("go 1").write().unwrap();
-        assert!(!stamp("go 1").is_stale().unwrap());
-        assert!(stamp("go 2").is_stale().unwrap());
-        assert!(stamp("go 1").is_stale().unwrap(), "the build with go 2 did not come to its end");
+        assert!(stamp("sh").is_stale().unwrap(), "nothing was built yet");
+        stamp("sh").write().unwrap();
+        assert!(!stamp("sh").is_stale().unwrap());
+        assert!(stamp("cat").is_stale().unwrap());
+        assert!(stamp("sh").is_stale().unwrap(), "the build with cat did not come to its end");
 
-        stamp("go 1").write().unwrap();
+        stamp("sh").write().unwrap();
         fs::write(source.join("a"), "2").unwrap();
-        assert!(stamp("go 1").is_stale().unwrap());
+        assert!(stamp("sh").is_stale().unwrap());
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Either end may be seen first: a send is recorded when the call returns, and the receiver may be faster. So each end waits for
 //! the other, bounded in time by the caller and here in number by the exchanges that are kept.
+//! A connection whose sender was once waited for in vain is *lonely*: its next requests do not wait, until a client's end of it is seen.
 //! Source: design §5.3. Not here: other nodes' agents.
 use crate::{
     correlate::Map,
@@ -17,6 +18,7 @@ use foldhash::fast::FixedState;
 use smallvec::SmallVec;
 use std::{
     collections::HashSet,
+    hash::BuildHasher,
     net::{IpAddr, SocketAddr},
 };
 
@@ -26,6 +28,8 @@ const TRANSLATED_WINDOW_NS: u64 = 1_000_000_000;
 const ENDS_MAX: usize = 64;
 /// Addresses learned.
 const ADDRESSES_MAX: usize = 4096;
+/// Lonely connections remembered; beyond it all are forgotten, which costs each one wait.
+const LONELY_MAX: usize = 65_536;
 
 /// What both ends have in common whatever lies between.
 pub(in crate::correlate) type Key = (u32, u64);
@@ -66,21 +70,27 @@ pub(in crate::correlate) enum Found {
 pub(in crate::correlate) struct Table {
     ends: Map<Key, SmallVec<[End; 2]>>,
     addresses: HashSet<IpAddr, FixedState>,
+    /// Hashes of client's and server's address.
+    lonely: HashSet<u64, FixedState>,
 }
 
 impl Table {
     pub(in crate::correlate) fn new(hasher: FixedState, addresses: &[IpAddr]) -> Table {
         let mut known = HashSet::with_hasher(hasher.clone());
         known.extend(addresses.iter().copied());
-        Table { ends: Map::with_hasher(hasher), addresses: known }
+        let lonely = HashSet::with_hasher(hasher.clone());
+        Table { ends: Map::with_hasher(hasher), addresses: known, lonely }
     }
 
     pub(in crate::correlate) fn key(opened: &Opened) -> Key {
         (opened.seq, opened.fingerprint)
     }
 
-    /// The local end of an observed connection is an address of this node.
+    /// The local end of an observed connection is an address of this node, and a connection whose client is seen is not lonely.
     pub(in crate::correlate) fn learn(&mut self, opened: &Opened) {
+        if opened.role == Role::Client && !self.lonely.is_empty() {
+            self.lonely.remove(&self.pair(opened));
+        }
         if self.addresses.len() < ADDRESSES_MAX {
             self.addresses.insert(opened.endpoints.local.ip());
         }
@@ -90,6 +100,24 @@ impl Table {
     pub(in crate::correlate) fn is_here(&self, opened: &Opened) -> bool {
         let remote = opened.endpoints.remote.ip();
         remote.is_loopback() || self.addresses.contains(&remote)
+    }
+
+    /// The sender of this request was waited for in vain.
+    pub(in crate::correlate) fn set_lonely(&mut self, opened: &Opened) {
+        if self.lonely.len() >= LONELY_MAX {
+            self.lonely.clear();
+        }
+        self.lonely.insert(self.pair(opened));
+    }
+
+    /// Whether its sender was waited for in vain before.
+    pub(in crate::correlate) fn is_lonely(&self, opened: &Opened) -> bool {
+        self.lonely.contains(&self.pair(opened))
+    }
+
+    fn pair(&self, opened: &Opened) -> u64 {
+        let End { client, server, .. } = End::of(opened);
+        self.lonely.hasher().hash_one((client, server))
     }
 
     /// Looks for the other end and takes it out; `same_head` tells whether that exchange still lives and has the same head.

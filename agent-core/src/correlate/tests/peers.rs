@@ -167,3 +167,20 @@ fn a_send_recorded_after_all_that_it_caused_is_not_caused_by_it() {
         "#]],
     );
 }
+
+#[test]
+fn a_connection_whose_sender_never_shows_waits_once() {
+    let settings = Settings { local_addresses: vec!["203.0.113.9".parse().unwrap()], ..Settings::default() };
+    let script = "0 A/1 receives r1 /one conn=k
+         1 A/1 answers r1
+         200 tick
+         201 A/1 receives r2 /two conn=k
+         202 A/1 answers r2";
+    expect![[r#"
+        trace 1
+          A server /one (none: peer_unseen)
+        trace 2
+          A server /two (none: peer_unseen)
+    "#]]
+    .assert_eq(&super::script::run_without_stop(settings, script));
+}

@@ -109,6 +109,13 @@ impl Stage {
                     "hears" => self.begin(Role::Client, at, actor, request),
                     "finishes" => self.end(Role::Server, at, actor, request, &words[4..]),
                     "aborts" => self.end_as(Role::Server, at, actor, request, End::ClientGone),
+                    "misses" => {
+                        let id = self.id(actor.process, Role::Server, request);
+                        let incomplete =
+                            Incomplete { response_head: true, response_end: true, ..Incomplete::default() };
+                        let ended = ended(id, at, End::Complete, None, incomplete);
+                        self.correlator.push(Fact::Ended(ended), &mut self.out);
+                    }
                     "abandons" => self.end_as(Role::Client, at, actor, request, End::ClientGone),
                     verb => panic!("no such verb: {verb}"),
                 }

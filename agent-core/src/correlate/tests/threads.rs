@@ -321,6 +321,29 @@ fn after_a_loss_being_alone_is_no_evidence_until_nothing_unseen_can_be_open() {
 }
 
 #[test]
+fn a_gap_where_an_answer_should_be_is_a_loss_in_that_process() {
+    let gap = "1000 A/1 receives r1 /slow
+         1001 A/2 receives r2 /other
+         1002 A/1 sends c1 /for-whom
+         1003 A/1 misses r1
+         1004 A/1 reads c1
+         1005 A/2 answers r2
+         1006 A/1 receives r3 /alone
+         1007 A/9 sends c3 /for-whom
+         1008 A/9 reads c3
+         1009 A/1 answers r3
+         1010 B/1 receives r4 /elsewhere
+         1011 B/1 sends c4 /its-own
+         1012 B/1 reads c4
+         1013 B/1 answers r4
+         1200 tick";
+    check_links(
+        &(blocking_waves(16, 0) + gap),
+        expect!["thread 32, only 1, entry 36, unanswered 1, after_loss 1"],
+    );
+}
+
+#[test]
 fn a_lost_answer_does_not_make_a_thread_an_event_loop() {
     // The answer of r1 was lost; its thread goes on with other connections.
     let mut script = "0 A/1 receives r1 /lost-answer\n".to_owned() + &blocking_waves(12, 10);

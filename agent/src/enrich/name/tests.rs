@@ -1,3 +1,4 @@
+//! What a service is called, as a table.
 use super::*;
 use crate::enrich::runtime::Runtime;
 use wirespan_core::event::ProcessId;

@@ -1,3 +1,4 @@
+//! The waterfall as a person sees it.
 use super::*;
 use crate::{enrich::Resource, export::clock::Offset};
 use expect_test::{Expect, expect};

@@ -168,8 +168,9 @@ async fn serve(listener: TcpListener, received: Received, tls: Option<TlsAccepto
 }
 
 async fn answer_all(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, received: Received) {
-    let service =
-        TraceServiceServer::new(Grpc(received.clone())).accept_compressed(CompressionEncoding::Gzip);
+    let service = TraceServiceServer::new(Grpc(received.clone()))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
     let route = service_fn(move |request: Request<Incoming>| {
         let grpc = TowerToHyperService::new(service.clone());
         let received = received.clone();

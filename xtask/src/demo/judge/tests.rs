@@ -4,6 +4,7 @@ use crate::demo::{
     otlp::Span,
     visit::{Errand, Visit},
 };
+use std::time::Instant;
 
 const PRESENT: [&str; 4] = ["frontend", "product", "order", "inventory"];
 
@@ -16,7 +17,7 @@ fn judged(change: impl FnOnce(&mut Vec<Seen>)) -> Verdict {
         seen("product", Kind::Server, "03", Some("02"), "/products/all/100001"),
     ];
     change(&mut seen);
-    judge(&Entry { visit, calls: visit.calls(&PRESENT), seen })
+    judge(&Entry { visit, calls: visit.calls(&PRESENT), since: Instant::now(), seen })
 }
 
 fn seen(service: &'static str, kind: Kind, id: &str, parent: Option<&str>, path: &str) -> Seen {
@@ -31,6 +32,7 @@ fn seen(service: &'static str, kind: Kind, id: &str, parent: Option<&str>, path:
         path: path.into(),
         route: None,
         evidence: None,
+        unparented: None,
         status: Some(200),
         start: 0,
         end: 1,
@@ -52,7 +54,7 @@ fn a_client_span_without_a_parent_is_counted_and_not_false() {
         seen[1].span.trace = "bb".into();
         seen[2].span.trace = "bb".into();
     });
-    assert_eq!(verdict.clients_alone, ["frontend"]);
+    assert_eq!(verdict.alone, ["frontend client: no reason given"]);
     assert!(verdict.false_claims.is_empty());
     assert_eq!(verdict.whole, None);
 }

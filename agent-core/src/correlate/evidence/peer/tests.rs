@@ -86,3 +86,14 @@ fn ends_with_one_number_are_bounded() {
     }
     assert_eq!(table.ends.values().map(SmallVec::len).sum::<usize>(), ENDS_MAX);
 }
+
+#[test]
+fn a_lonely_connection_is_one_until_its_client_is_seen() {
+    let mut table = table();
+    let server = end(1, Role::Server, B, A, 100, 0);
+    table.set_lonely(&server);
+    assert!(table.is_lonely(&end(2, Role::Server, B, A, 200, 5)));
+    assert!(!table.is_lonely(&end(3, Role::Server, B, "10.0.0.1:40001", 200, 5)));
+    table.learn(&end(4, Role::Client, A, B, 300, 9));
+    assert!(!table.is_lonely(&server));
+}
