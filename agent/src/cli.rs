@@ -7,7 +7,7 @@ mod args;
 #[cfg(test)]
 mod tests;
 
-pub use crate::config::RunArgs;
+pub use args::RunArgs;
 
 use args::{Cli, Verb};
 use clap::{CommandFactory, FromArgMatches};
