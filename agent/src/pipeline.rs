@@ -40,7 +40,7 @@ use std::{
 use thiserror::Error;
 use tokio::{
     runtime::{Builder, Runtime},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
 };
 use tracing::{debug, info, warn};
@@ -90,13 +90,15 @@ pub fn run(config: &Config, recording: Option<&Path>) -> Result<Snapshot, Error>
             warn!(%error, socket = %config.agent.socket.display(), "`wirespan explain` cannot ask this agent");
         }
     }
+    // Before anybody reads `ready`: a signal from then on means to stop in order.
+    let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     observer.begin();
     notify_ready();
     let thread =
         thread::Builder::new().name("observer".into()).spawn(move || observer.run(ring, asked, &stopped))?;
-    runtime.block_on(until_stopped(config, &exporters))?;
+    runtime.block_on(until_stopped(config, &exporters, signals));
     stop.store(true, Ordering::Relaxed);
     let mut snapshot = thread.join().map_err(|_| Error::Observer)?;
     drop(std::fs::remove_file(&config.agent.socket));
@@ -115,9 +117,11 @@ fn finish(runtime: Runtime, exporters: Arc<export::Handle>, config: &Config, sna
     runtime.shutdown_background();
 }
 
-async fn until_stopped(config: &Config, exporters: &export::Handle) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+async fn until_stopped(
+    config: &Config,
+    exporters: &export::Handle,
+    (mut terminate, mut interrupt): (Signal, Signal),
+) {
     let time_is_up = async {
         match config.run_for {
             Some(time) => tokio::time::sleep(time).await,
@@ -131,7 +135,6 @@ async fn until_stopped(config: &Config, exporters: &export::Handle) -> io::Resul
         () = exporters.closed() => "nobody reads stdout",
     };
     info!(why, "stopping");
-    Ok(())
 }
 
 /// One thread carries all exporters: they wait more than they work.
