@@ -7,7 +7,7 @@ mod args;
 #[cfg(test)]
 mod tests;
 
-pub use crate::config::RunArgs;
+pub use args::RunArgs;
 
 use args::{Cli, Verb};
 use clap::{CommandFactory, FromArgMatches};
@@ -88,8 +88,13 @@ pub fn parse(
     args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     keys: &str,
 ) -> Result<Command, Usage> {
-    let with_keys = |run: clap::Command| run.after_long_help(format!("{}
-{keys}", args::RUN_EXAMPLES));
+    let with_keys = |run: clap::Command| {
+        run.after_long_help(format!(
+            "{}
+{keys}",
+            args::RUN_EXAMPLES
+        ))
+    };
     let command = Cli::command().mut_subcommand("run", with_keys);
     let matches = command.try_get_matches_from(args).map_err(Usage)?;
     let cli = Cli::from_arg_matches(&matches).map_err(Usage)?;

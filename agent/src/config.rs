@@ -9,7 +9,6 @@ mod choice;
 mod endpoint;
 mod error;
 mod file;
-mod flags;
 mod key;
 mod keys;
 mod otel;
@@ -24,13 +23,13 @@ mod yaml;
 
 pub use choice::{Compression, Exporter, Hook, Propagator, Protocol, Query, Sampler};
 pub use error::{ConfigError, Place, Warning};
-pub use flags::RunArgs;
 pub use key::{Key, Origin, Row};
 pub use keys::KEYS;
 pub use rooms::{Agent, Assemble, Batch, Capture, Correlate, Export, Otlp, Resource, Sample, Select};
 pub use show::{example, help};
 pub use source::{Source, System};
 
+use crate::cli::RunArgs;
 use file::File;
 use keys::Settings;
 use resolve::Resolver;

@@ -108,7 +108,7 @@ fn start_with(settings: &Settings, clock: Clock, stdout: &dyn Fn() -> Output) ->
         let (name, exporter) = exporter(*kind, settings, stdout)?;
         let shared = Shared {
             name,
-            queue: Arc::new(Queue::new(settings.batch, take(*kind, settings.batch))),
+            queue: Arc::new(Queue::new(settings.batch)),
             held: Arc::default(),
             counts: Arc::default(),
             closed: closed_tx.clone(),
@@ -124,14 +124,6 @@ fn start_with(settings: &Settings, clock: Clock, stdout: &dyn Fn() -> Output) ->
         shared,
     });
     Ok(Handle { clock, exporters: exporters.collect(), closed })
-}
-
-/// Spans that leave at once.
-fn take(kind: Kind, batch: Batch) -> usize {
-    match kind {
-        Kind::Otlp => batch.max_export_batch_size,
-        Kind::Json | Kind::Console => batch.max_queue_size.div_ceil(2).max(batch.max_export_batch_size),
-    }
 }
 
 fn exporter(

@@ -3,13 +3,14 @@
 //! Shape: typed settings in, room structs out; a setting that a rule changes gets that rule as its origin, so `wirespan config`
 //! shows what holds and why.
 use super::{
-    Config, ConfigError, Place, RunArgs, Source, Warning,
+    Config, ConfigError, Place, Source, Warning,
     choice::{Compression, Exporter, Propagator, Protocol, Query},
     key::{Origin, Setting},
     keys::Settings,
     rooms::{Agent, Assemble, Batch, Capture, Correlate, Export, Otlp, Resource, Sample, Select},
     value::{Dialect, ExeGlob, Knob},
 };
+use crate::cli::RunArgs;
 use globset::{GlobSet, GlobSetBuilder};
 use std::{path::PathBuf, time::Duration};
 use wirespan_core::{

@@ -15,7 +15,6 @@ const BATCH_BYTES: usize = 3 * 1024 * 1024;
 /// See the module.
 pub(super) struct Queue {
     batch: Batch,
-    take: usize,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -44,10 +43,8 @@ pub(super) enum Wake {
 }
 
 impl Queue {
-    /// `take` is how many spans may leave at once. A receiver over the network wants requests of a batch; a stream takes what
-    /// there is, because under load each hand-over to the writing thread costs a turn of the scheduler.
-    pub(super) fn new(batch: Batch, take: usize) -> Queue {
-        Queue { batch, take, state: Mutex::default(), changed: Notify::new() }
+    pub(super) fn new(batch: Batch) -> Queue {
+        Queue { batch, state: Mutex::default(), changed: Notify::new() }
     }
 
     /// Adds spans and returns how many old ones gave way.
@@ -91,7 +88,7 @@ impl Queue {
         let mut state = self.lock();
         let mut bytes = 0;
         let mut taken = Vec::new();
-        while taken.len() < self.take.max(1)
+        while taken.len() < self.batch.max_export_batch_size.max(1)
             && let Some(Waiting { span, since }) = state.waiting.pop_front()
         {
             bytes += span.approximate_bytes();

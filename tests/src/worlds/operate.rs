@@ -225,7 +225,7 @@ fn a_download_of_1_gib_costs_a_handful_of_records(world: &mut World) -> Result<(
     let grown = agent.process.resident_bytes()?.saturating_sub(before);
     let finished = agent.stop()?;
     ensure!(grown < 2 << 20, "the agent has grown by {grown} bytes");
-    let records = finished.counter("assemble.segments");
+    let records = finished.counter("assemble.records");
     println!("        {records} records in all, the agent grew by {} KiB", grown / 1024);
     ensure!(records > 0 && records < 200, "{records} records for three downloads");
     Ok(())

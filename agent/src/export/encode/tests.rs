@@ -1,3 +1,4 @@
+//! Our encoding against the messages of `opentelemetry-proto`, field by field.
 use super::{
     super::{clock::Offset, tests::span},
     *,
