@@ -5,6 +5,9 @@ use crate::{
     exchange::{ExchangeId, Fact},
 };
 
+/// Processes whose count of open exchanges is kept although it is zero.
+const FEW_PROCESSES: usize = 1024;
+
 /// Passed down by reference for the time of one event.
 pub(super) struct Context<'a> {
     pub(super) rules: &'a Rules,
@@ -25,7 +28,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn has_open(&self, process: ProcessId) -> bool {
-        self.open.contains_key(&process)
+        self.open.get(&process).is_some_and(|open| *open > 0)
     }
 }
 
@@ -41,7 +44,8 @@ impl Context<'_> {
         self.shared.counts.ended += 1;
         let Some(open) = self.shared.open.get_mut(&process) else { return };
         *open = open.saturating_sub(1);
-        if *open == 0 {
+        // A row that is needed again at once is left, as long as there are few.
+        if *open == 0 && self.shared.open.len() > FEW_PROCESSES {
             self.shared.open.remove(&process);
         }
     }

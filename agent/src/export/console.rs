@@ -8,6 +8,7 @@ mod paint;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod words;
 
 use super::{
     json::{Output, write, written},

@@ -166,8 +166,10 @@ async fn every_span_arrives_once_in_order_and_in_batches() {
         world.eventually("25 spans", |world| world.received.names().len() == 25).await;
         world.eventually("all counted", |world| world.counter("exported") == 25).await;
         assert_eq!(world.received.names(), numbers(0..25), "{way:?}");
-        let requests = if way == Way::Console { 1 } else { 3 };
-        assert_eq!((world.counter("requests"), world.counter("retries")), (requests, 0), "{way:?}");
+        assert_eq!(world.counter("retries"), 0, "{way:?}");
+        if COLLECTORS.contains(&way) {
+            assert_eq!(world.counter("requests"), 3, "{way:?}");
+        }
     }
 }
 
@@ -218,10 +220,12 @@ async fn what_a_receiver_will_never_take_is_counted_and_does_not_hold_up_the_res
             continue;
         }
         world.script(&[Reply::Never]);
-        world.send(0..12);
+        world.send(0..10);
+        world.eventually("the refusal", |world| world.counter("refused") == 10).await;
+        world.send(10..12);
         world.eventually("the second batch", |world| world.counter("exported") == 2).await;
         assert_eq!(world.received.names(), numbers(10..12), "{way:?}");
-        assert_eq!((world.counter("refused"), world.counter("retries")), (10, 0), "{way:?}");
+        assert_eq!(world.counter("retries"), 0, "{way:?}");
     }
 }
 

@@ -52,7 +52,8 @@ fn pipelined_requests_get_their_own_answers(world: &mut World) -> Result<()> {
     ];
     for (app, routes) in servers {
         let mut connection = Connection::open(app.address())?;
-        // A short pipeline, then one whose answers are more than is copied of one turn, then a short one again.
+        // A short pipeline, then one whose answers are more than is copied of one turn, then a short one again. After the long
+        // one it is not certain which answer belongs to which request as long as the client may have more in flight.
         for (round, count) in [(0, 12_u32), (1, 400), (2, 12)] {
             let kinds = routes.iter().zip([200, 404, 301, 204]).cycle();
             let new: Vec<(u32, String, u16)> = (0..count)
@@ -66,15 +67,15 @@ fn pipelined_requests_get_their_own_answers(world: &mut World) -> Result<()> {
             wanted.extend(new);
         }
     }
-    agent.expect(&server("GET").path("/status/204/2-11").status(204))?;
+    agent.expect(&server("GET").path("/status/204/2-11"))?;
     let finished = agent.stop()?;
     let mut missing = 0;
     for (round, path, status) in wanted {
-        if round != 1 {
+        if round == 0 {
             finished.only(&server("GET").path(&path).status(status).lacks("error.type"))?;
             continue;
         }
-        // Of a long pipeline some answers may be unseen: then the span says so, or the loss is counted.
+        // Of a long pipeline, and after it, some answers may be unseen: then the span says so, or the loss is counted.
         let Some(span) = finished.spans.iter().find(|span| span.path() == path) else {
             missing += 1;
             continue;
@@ -83,7 +84,7 @@ fn pipelined_requests_get_their_own_answers(world: &mut World) -> Result<()> {
         let unseen = is.is_empty() && span.attribute("wirespan.incomplete").contains("response");
         ensure!(is == status.to_string() || unseen, "{path} was {status}: {span} {:?}", span.attributes);
     }
-    println!("        {missing} of 800 long-pipelined requests have no span");
+    println!("        {missing} of 824 requests of long pipelines and after them have no span");
     let counted = finished.counter("assemble.unpaired_requests");
     ensure!(missing <= counted, "{missing} spans are missing, {counted} are counted");
     Ok(())

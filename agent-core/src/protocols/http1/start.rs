@@ -92,8 +92,8 @@ fn is_method(bytes: &[u8]) -> bool {
 }
 
 /// RFC 9110 §5.6.2.
-pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Anything but controls: what servers accept in a target, spaces and bytes above ASCII included.
