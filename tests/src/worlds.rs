@@ -7,6 +7,7 @@ mod collector;
 mod commands;
 mod context;
 mod http;
+mod kernel;
 mod links;
 mod load;
 mod operate;
@@ -16,6 +17,7 @@ use crate::runner::Scene;
 /// All of them, in the order they run: quick ones first.
 pub fn all() -> Vec<Scene> {
     [
+        kernel::SCENES,
         http::SCENES,
         context::SCENES,
         calls::SCENES,
