@@ -106,8 +106,8 @@ impl Connection {
                 self.reset(responses, ctx);
             }
         }
+        self.pairing.count_request(!self.pairing.open.is_empty());
         if !self.pairing.open.is_empty() {
-            self.pairing.is_pipelined = true;
             self.pairing.break_cycle();
             if !self.pairing.is_proven {
                 // What was seen first may have answered the first of these.
@@ -128,7 +128,7 @@ impl Connection {
         }
         match tail_at {
             Some(at) => self.end_message(responses, at, false, ctx),
-            None if self.pairing.is_pipelined && !is_quiet => {}
+            None if self.pairing.is_pipelined() && !is_quiet => {}
             None => self.end_message(responses, last_at, true, ctx),
         }
     }

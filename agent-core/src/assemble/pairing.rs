@@ -19,6 +19,10 @@ pub(super) const QUIET_NS: u64 = 1_000_000_000;
 /// Exchanges in lockstep after which a connection that never pipelined is believed to be in lockstep. A client that keeps two
 /// requests on the way looks the same once the start is lost, until it pauses; few keep that up, and none that is common.
 const CLEAN_CYCLES: u8 = 8;
+/// More overlaps than one in so many requests are pipelining.
+const OVERLAPS_OF: u32 = 16;
+/// Requests after which what is known of overlaps counts half.
+const FADE_REQUESTS: u32 = 256;
 
 /// A request that waits for its answer, or is being answered.
 pub(super) struct Open {
@@ -62,8 +66,9 @@ pub(super) enum Cycle {
 pub(super) struct Pairing {
     pub(super) open: VecDeque<Open>,
     pub(super) trust: Trust,
-    /// A request was once seen before the answer to the one before was whole.
-    pub(super) is_pipelined: bool,
+    /// Requests, and those of them that came before the answer to the one before was whole. Both fade.
+    requests: u32,
+    overlaps: u32,
     /// The connection was seen from its start, or an exchange in lockstep was seen since.
     pub(super) is_proven: bool,
     /// Times that doubt arose.
@@ -72,7 +77,35 @@ pub(super) struct Pairing {
 
 impl Pairing {
     pub(super) fn new() -> Pairing {
-        Pairing { open: VecDeque::new(), trust: Trust::Sure, is_pipelined: false, is_proven: true, doubts: 0 }
+        Pairing {
+            open: VecDeque::new(),
+            trust: Trust::Sure,
+            requests: 0,
+            overlaps: 0,
+            is_proven: true,
+            doubts: 0,
+        }
+    }
+
+    /// Does the client send requests before it has its answers? On a busy machine records of two threads swap now and then,
+    /// which looks the same: that is rare, and pipelining is a habit.
+    pub(super) fn is_pipelined(&self) -> bool {
+        self.overlaps.saturating_mul(OVERLAPS_OF) > self.requests
+    }
+
+    /// A request came; another one was waiting, or not.
+    pub(super) fn count_request(&mut self, overlaps: bool) {
+        self.requests += 1;
+        self.overlaps += u32::from(overlaps);
+        if self.requests >= FADE_REQUESTS {
+            self.requests /= 2;
+            self.overlaps /= 2;
+        }
+    }
+
+    /// A request was seen where there must have been another before it.
+    pub(super) fn count_hidden_overlap(&mut self) {
+        self.overlaps = self.overlaps.saturating_add(FADE_REQUESTS / OVERLAPS_OF);
     }
 
     pub(super) fn is_sure(&self) -> bool {
@@ -89,7 +122,7 @@ impl Pairing {
     pub(super) fn begin_cycle(&mut self, is_quiet: bool) {
         let Trust::Doubt { clean, cycle } = self.trust else { return };
         let clean = if cycle == Cycle::Answered { clean + 1 } else { 0 };
-        let is_sure = is_quiet || (clean >= CLEAN_CYCLES && !self.is_pipelined);
+        let is_sure = is_quiet || (clean >= CLEAN_CYCLES && !self.is_pipelined());
         self.trust = if is_sure { Trust::Sure } else { Trust::Doubt { clean, cycle: Cycle::Asked } };
     }
 

@@ -58,7 +58,7 @@ impl Connection {
     /// Are missing bytes a loss, rather than what was not to be copied?
     fn is_lost(&self, direction: Direction) -> bool {
         let stream = self.streams.of(direction);
-        self.pairing.is_pipelined || !(stream.is_cut || stream.armed.is_some())
+        self.pairing.is_pipelined() || !(stream.is_cut || stream.armed.is_some())
     }
 
     fn skip(&mut self, direction: Direction, bytes: u64, ctx: &mut Context<'_>) {

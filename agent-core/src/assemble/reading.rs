@@ -243,7 +243,9 @@ impl Connection {
         if !piece.begins_turn {
             // A request in the middle of a turn of which something is missing: there was another before it.
             let is_request = speech.protocol.sniff(piece.data) == Sniff::Yes(Part::Request);
-            self.pairing.is_pipelined |= is_request && stream.state == State::Searching;
+            if is_request && stream.state == State::Searching {
+                self.pairing.count_hidden_overlap();
+            }
             return;
         }
         // Part of a start line is enough: some servers read the first byte of a request by itself.

@@ -44,7 +44,7 @@ impl Connection {
         for &protocol in PROTOCOLS {
             match protocol.sniff(bytes) {
                 // In the middle of a turn it may be the content of a body.
-                Sniff::Yes(Part::Request) if !begins_turn => self.pairing.is_pipelined = true,
+                Sniff::Yes(Part::Request) if !begins_turn => self.pairing.count_hidden_overlap(),
                 Sniff::Yes(_) | Sniff::Short if !begins_turn => {}
                 Sniff::Yes(part) => return self.adopt(protocol, part, piece, ctx),
                 Sniff::Short => is_short = true,

@@ -1,4 +1,5 @@
 //! Conversations in, exchanges out: the room read as a specification.
+mod bounds;
 mod fixtures;
 mod kernel;
 mod model;
