@@ -4,10 +4,11 @@
 //! A connection is a sequence of turns: one begins when the direction flips. Of each turn the first bytes are copied; the rest
 //! is counted, and summed up in the record that begins the next turn. What is copied is decided by `POLICIES`, never by content.
 use crate::{
-    emit::{self, Wake, emit},
     handlers::{
         buffer::{Buffer, Entries},
         capture::capture,
+        mark::{Outcome, meet, meet_tail},
+        side::{of, of_mut, opposite},
         tail,
     },
     kernel::{
@@ -21,9 +22,9 @@ use crate::{
     scratch::{Call, Scratch},
 };
 use wirespan_common::{
-    event::{ProgressRecord, direction, flags, kind, source},
+    event::{flags, kind, source},
     limits,
-    policy::{ConnectionState, Mark, Policy, Process, armed, capture as capture_mode, process},
+    policy::{ConnectionState, Policy, Process, capture as capture_mode, process},
     reason::Reason,
 };
 
@@ -39,7 +40,7 @@ pub(crate) struct Moved<'a, A> {
     pub socket: TcpSocket<A>,
     /// Its cookie.
     pub cookie: u64,
-    /// One of [`direction`], a constant in each program.
+    /// One of [`direction`](wirespan_common::event::direction), a constant in each program.
     pub direction: u8,
     /// How many; not zero.
     pub bytes: u32,
@@ -186,90 +187,6 @@ fn budget(
     Budget { bytes, charge: 0 }
 }
 
-/// What a mark says about a call.
-#[derive(Clone, Copy)]
-enum Outcome {
-    /// There is none: the budget decides.
-    Unmarked,
-    /// It is ahead: nothing is copied. If it is a tail, the end of the call will decide.
-    Waiting,
-    /// It is behind: what follows after `skip` bytes of the call is a new turn.
-    Passed {
-        /// Bytes of the call before the mark.
-        skip: u32,
-    },
-}
-
-/// Holds a call against the mark of its direction, and reports a sequence number when it is passed.
-#[inline(always)]
-fn meet<A>(
-    mark: &Mark,
-    connection: &mut ConnectionState,
-    moved: &Moved<'_, A>,
-    place: Place,
-    flipped: bool,
-    call: &mut Call,
-) -> Result<Outcome, Reason> {
-    if mark.armed == armed::NONE || mark.id == *of(&connection.passed, moved.direction) {
-        return Ok(Outcome::Unmarked);
-    }
-    if mark.armed == armed::TAIL && !flipped {
-        call.tail.set(mark.tail);
-        call.tail_len.set(mark.tail_len);
-        call.mark.set(mark.id);
-        return Ok(Outcome::Waiting);
-    }
-    let ahead = mark.seq.wrapping_sub(place.seq) as i32;
-    if mark.armed == armed::SEQ && ahead > moved.bytes as i32 {
-        return Ok(Outcome::Waiting);
-    }
-    *of_mut(&mut connection.passed, moved.direction) = mark.id;
-    if mark.armed == armed::TAIL {
-        return Ok(Outcome::Unmarked);
-    }
-    // A mark behind the call was set too late: the last call before this one had passed it.
-    let (at_ns, seq) = if ahead > 0 {
-        (place.at_ns, place.reached)
-    } else {
-        (*of(&connection.last_at_ns, moved.direction), *of(&connection.last_seq, moved.direction))
-    };
-    progress(moved, at_ns, seq, 0)?;
-    Ok(Outcome::Passed { skip: ahead.max(0) as u32 })
-}
-
-/// Holds the last bytes of a call against the tail that is waited for, and reports it when it matches. What follows is a new
-/// turn.
-#[inline(always)]
-fn meet_tail<A>(
-    moved: &Moved<'_, A>,
-    call: &Call,
-    last: u64,
-    connection: &mut ConnectionState,
-    place: Place,
-) -> Result<(), Reason> {
-    let len = call.tail_len.get();
-    let shift = 64_u32.wrapping_sub(len.wrapping_mul(8)) & 63;
-    if len == 0 || last >> shift != call.tail.get() >> shift {
-        return Ok(());
-    }
-    *of_mut(&mut connection.passed, moved.direction) = call.mark.get();
-    *of_mut(&mut connection.copied, moved.direction) = 0;
-    progress(moved, place.at_ns, place.reached, 1)
-}
-
-/// Reports a mark.
-#[inline(always)]
-fn progress<A>(moved: &Moved<'_, A>, at_ns: u64, seq: u32, by_tail: u8) -> Result<(), Reason> {
-    let mut record = ProgressRecord { conn: moved.cookie, seq, by_tail, ..ProgressRecord::default() };
-    record.header = emit::header::<ProgressRecord>(kind::PROGRESS);
-    record.header.at_ns = at_ns;
-    record.header.tgid = moved.thread.tgid();
-    record.header.tid = moved.thread.tid();
-    record.header.start_ticks = moved.process.start_ticks;
-    record.direction = moved.direction;
-    emit(&record, Wake::Timer)
-}
-
 /// Fills in what the records of a call share, and writes them.
 #[inline(always)]
 fn write<A: Access, E: Entries>(
@@ -301,24 +218,4 @@ fn write<A: Access, E: Entries>(
         if moved.process.flags & process::GO == 0 { (0, 0) } else { moved.task.goroutine(moved.process) };
     moved.socket.endpoints(&mut record.endpoints)?;
     capture::<E>(scratch)
-}
-
-/// The other direction.
-#[inline(always)]
-const fn opposite(towards: u8) -> u8 {
-    towards ^ 1
-}
-
-/// A direction's half of a pair.
-#[inline(always)]
-fn of<T>(pair: &[T; 2], towards: u8) -> &T {
-    let [egress, ingress] = pair;
-    if towards == direction::EGRESS { egress } else { ingress }
-}
-
-/// A direction's half of a pair.
-#[inline(always)]
-fn of_mut<T>(pair: &mut [T; 2], towards: u8) -> &mut T {
-    let [egress, ingress] = pair;
-    if towards == direction::EGRESS { egress } else { ingress }
 }
