@@ -29,7 +29,7 @@ pub(crate) fn on_state(socket: &TcpSocket<Typed>, old: u16, new: u16) -> Result<
         return Ok(());
     }
     // Made for every socket while its pointer is typed, so that programs that may not make it can read it as a field.
-    let cookie = socket.cookie();
+    let cookie = socket.cookie()?;
     match new {
         tcp_state::LISTEN => on_listen(socket),
         // A socket may be connected again: what was known of it is another conversation.

@@ -7,7 +7,7 @@ use crate::{
         receive,
     },
     kernel::{
-        access::Probed,
+        access::{Access, Probed},
         clock::Thread,
         rows::{self, ANY, count},
         sock::TcpSocket,
@@ -15,7 +15,7 @@ use crate::{
     },
     maps::{INFLIGHT, InflightCall},
 };
-use wirespan_common::{event::direction, reason::Reason};
+use wirespan_common::{event::direction, policy::Process, reason::Reason};
 
 /// A function returned, seen with its arguments. A thread of an observed process runs it, or io_uring on its behalf.
 #[inline(always)]
@@ -33,22 +33,7 @@ pub(crate) fn on_exit(
     }
     let bytes = result as u32;
     let Some(socket) = TcpSocket::from_typed(sock) else { return Ok(()) };
-    if !socket.is_plain()? {
-        return Ok(());
-    }
-    let buffer = buffer(message, flags, bytes)?;
-    let cookie = socket.cookie();
-    let task = Task::current();
-    on_moved::<_, KernelEntries>(&Moved {
-        process,
-        thread,
-        task,
-        socket,
-        cookie,
-        direction: towards,
-        bytes,
-        buffer,
-    })
+    moved(thread, process, socket, Call { message, flags, bytes, towards })
 }
 
 /// Pages were sent that no user memory holds: they are counted.
@@ -85,22 +70,34 @@ pub(crate) fn on_return(result: i32, towards: u8) -> Result<(), Reason> {
     let bytes = result as u32;
     let socket = TcpSocket::<Probed>::from_address(call.sock as *const u8)?;
     let Some(socket) = socket else { return Ok(()) };
+    let message = call.message as *const u8;
+    moved(thread, process, socket, Call { message, flags: call.flags, bytes, towards })
+}
+
+/// A call that moved bytes, however its arguments were learnt.
+struct Call {
+    message: *const u8,
+    flags: u32,
+    bytes: u32,
+    towards: u8,
+}
+
+#[inline(always)]
+fn moved<A: Access>(
+    thread: Thread,
+    process: &Process,
+    socket: TcpSocket<A>,
+    call: Call,
+) -> Result<(), Reason> {
     if !socket.is_plain()? {
         return Ok(());
     }
-    let buffer = buffer(call.message as *const u8, call.flags, bytes)?;
+    let Call { message, flags, bytes, towards: direction } = call;
+    let buffer = buffer(message, flags, bytes)?;
     let cookie = socket.cookie()?;
     let task = Task::current();
-    on_moved::<_, KernelEntries>(&Moved {
-        process,
-        thread,
-        task,
-        socket,
-        cookie,
-        direction: towards,
-        bytes,
-        buffer,
-    })
+    let moved = Moved { process, thread, task, socket, cookie, direction, bytes, buffer };
+    on_moved::<_, KernelEntries>(&moved)
 }
 
 #[inline(always)]

@@ -35,7 +35,7 @@ pub(crate) fn on_length(ctx: &BtfTracePointContext, towards: u8) -> Result<(), R
     } else {
         registers::buffer(task, thread, bytes)?
     };
-    let cookie = socket.cookie();
+    let cookie = socket.cookie()?;
     on_moved::<_, UserEntries>(&Moved {
         process,
         thread,

@@ -17,5 +17,5 @@ fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "tcp_destroy_sock")]
 fn tcp_destroy_sock(ctx: BtfTracePointContext) -> i32 {
     let Some(socket) = TcpSocket::from_typed(ctx.arg(0)) else { return 0 };
-    run(|| on_destroyed(socket.cookie()))
+    run(|| on_destroyed(socket.cookie()?))
 }

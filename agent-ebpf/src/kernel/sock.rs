@@ -34,16 +34,6 @@ impl TcpSocket<Typed> {
         }
         Some(Self { sock, tcp: tcp.cast_const().cast(), access: PhantomData })
     }
-
-    /// The cookie, made now if the socket had none.
-    #[inline(always)]
-    pub(crate) fn cookie(&self) -> u64 {
-        if let Ok(cookie @ 1..) = Typed::read::<u64>(self.sock, offset!(sock_cookie)) {
-            return cookie;
-        }
-        // SAFETY: the verifier checks the pointer's type.
-        unsafe { generated::bpf_get_socket_cookie(self.sock.cast_mut().cast::<c_void>()) }
-    }
 }
 
 impl TcpSocket<Probed> {
@@ -57,18 +47,18 @@ impl TcpSocket<Probed> {
         let protocol: u16 = Probed::read(sock, offset!(sock_protocol))?;
         Ok((protocol == IPPROTO_TCP).then_some(Self { sock, tcp: sock, access: PhantomData }))
     }
-
-    /// The cookie, if a typed program or a `sock_diag` dump has made it.
-    #[inline(always)]
-    pub(crate) fn cookie(&self) -> Result<u64, Reason> {
-        match Probed::read(self.sock, offset!(sock_cookie))? {
-            0 => Err(Reason::NoCookie),
-            cookie => Ok(cookie),
-        }
-    }
 }
 
 impl<A: Access> TcpSocket<A> {
+    /// The cookie, made now if the socket had none and it can be made here.
+    #[inline(always)]
+    pub(crate) fn cookie(&self) -> Result<u64, Reason> {
+        match A::read(self.sock, offset!(sock_cookie))? {
+            0 => A::make_cookie(self.sock),
+            cookie => Ok(cookie),
+        }
+    }
+
     /// Sequence number after the last byte that the process moved in a direction.
     /// `write_seq` and `copied_seq` after the call, less the bytes it moved, name its first byte: before the call the former
     /// is stale when two threads send, and 0 under TCP Fast Open.
