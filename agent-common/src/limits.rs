@@ -12,6 +12,13 @@ pub const RECORDS_PER_CALL: usize = 4;
 pub const HEAD_OPENING_BYTES: u32 = 64 * 1024;
 /// Bytes copied of a turn that answers: a status line and its header block, not the body.
 pub const HEAD_ANSWERING_BYTES: u32 = 4 * 1024;
+/// Bytes of a turn that opens, as copied, from which on it is long: pipelined requests, or one with a body.
+pub const LONG_OPENING_BYTES: u32 = 1024;
+/// Bytes copied of a turn that answers a long one, for each byte of that: pipelined answers are one turn, and of a few hundred
+/// bytes each. What answers a body is short anyway.
+pub const ANSWERING_BYTES_PER_OPENING_BYTE: u32 = 8;
+/// Bytes copied of a turn that answers a long one, at most.
+pub const HEAD_ANSWERING_LONG_BYTES: u32 = 32 * 1024;
 /// Bytes copied of each further short call of a turn that answers, until [`ANSWERING_TURN_BYTES`] are copied in all: answers to
 /// pipelined requests are one turn, and each begins with a call.
 pub const ANSWERING_CALL_BYTES: u32 = 1024;
@@ -25,14 +32,24 @@ pub const IOV_SEGMENTS: usize = 32;
 /// Connections whose turns are followed in the kernel.
 pub const CONNECTIONS: u32 = 65_536;
 /// Connections with a policy of their own.
-pub const POLICIES: u32 = 16_384;
+pub const POLICIES: u32 = 15_360;
 /// Threads in the middle of a `sendmmsg` or `recvmmsg` on TCP: rare, and each holds its row for microseconds.
 pub const VECTORS: u32 = 1_024;
 /// Threads inside `tcp_sendmsg` or `tcp_recvmsg`, where kprobes are used: one that waits for bytes holds its row meanwhile.
-pub const INFLIGHT: u32 = 16_384;
+pub const INFLIGHT: u32 = 4_096;
 /// Ports whose listeners are observed.
 pub const PORTS: u32 = 1_024;
 /// Processes observed or followed provisionally.
 pub const PROCESSES: u32 = 8_192;
 /// Ring bytes per started group of four CPUs.
 pub const RING_BYTES: u32 = 4 * 1024 * 1024;
+
+/// Bytes copied of a turn that answers one of which `opening` bytes were copied.
+#[inline(always)]
+pub const fn answering_bytes(opening: u32) -> u32 {
+    if opening < LONG_OPENING_BYTES {
+        return HEAD_ANSWERING_BYTES;
+    }
+    let bytes = opening.wrapping_mul(ANSWERING_BYTES_PER_OPENING_BYTE);
+    if bytes < HEAD_ANSWERING_LONG_BYTES { bytes } else { HEAD_ANSWERING_LONG_BYTES }
+}

@@ -6,7 +6,7 @@ use super::{
     context::Context,
     hold::Held,
     pairing::Pairing,
-    stream::{Both, State, Stream},
+    stream::{Armed, Both, State, Stream},
 };
 use crate::{
     event::{Actor, ConnId, Direction, Endpoints, Nanos, Reached, Segment, Uncopied},
@@ -191,6 +191,8 @@ impl Connection {
         let stream = self.streams.of_mut(direction);
         stream.copied = 0;
         stream.is_cut = false;
+        // The kernel side holds a turn's first call against no tail, and forgets the mark.
+        stream.armed = stream.armed.filter(|armed| *armed != Armed::Tail);
         let Phase::Speaking(speech) = &self.phase else { return };
         if direction != speech.requests {
             self.settle_request(reached, ctx);

@@ -35,7 +35,8 @@ impl Connection {
         if stream.armed.is_some() {
             return;
         }
-        let budget = if is_opener { limits::HEAD_OPENING_BYTES } else { limits::HEAD_ANSWERING_BYTES };
+        let opening = self.streams.of(direction.opposite()).copied;
+        let budget = if is_opener { limits::HEAD_OPENING_BYTES } else { limits::answering_bytes(opening) };
         let copyable = if stream.is_cut { 0 } else { u64::from(budget.saturating_sub(stream.copied)) };
         let ahead = match stream.state {
             State::Payload { left, framed } if left > copyable && (!framed || left >= LONG_CHUNK_BYTES) => {
@@ -142,12 +143,14 @@ impl Connection {
     }
 
     /// Copied bytes of a body whose framing is lost: does it end here?
-    pub(super) fn consider_tail(&mut self, direction: Direction, at: Nanos) {
+    pub(super) fn consider_tail(&mut self, piece: Piece<'_>) {
         let Phase::Speaking(speech) = &self.phase else { return };
         let tail = speech.parser.tail();
-        let stream = self.streams.of_mut(direction);
-        if stream.state == State::Rest(Rest::AdriftFramed) && stream.ends_with(tail) {
-            stream.tail_at = Some(at);
+        let stream = self.streams.of_mut(piece.direction);
+        // Servers write the last chunk by itself: the line end before it may be among the bytes that were not seen.
+        let is_last_chunk = piece.begins_turn && tail.strip_prefix(b"\r\n") == Some(piece.data);
+        if stream.state == State::Rest(Rest::AdriftFramed) && (is_last_chunk || stream.ends_with(tail)) {
+            stream.tail_at = Some(piece.at);
         }
     }
 

@@ -48,7 +48,7 @@ impl Connection {
                 State::Rest(_) => {
                     stream.body_bytes += rest.len() as u64;
                     stream.advance(rest.len());
-                    return self.consider_tail(direction, piece.at);
+                    return self.consider_tail(piece);
                 }
                 State::Payload { left, framed } => {
                     let body = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
@@ -233,7 +233,10 @@ impl Connection {
             (Part::Response, State::Rest(_)) => return self.contradict_tail(piece, ctx),
             (Part::Response, _) => return,
             (Part::Request, State::Searching) => true,
-            (Part::Request, State::Rest(_)) => !(self.is_reading() && self.pairing.is_sure()),
+            (Part::Request, State::Rest(rest)) => {
+                !(self.is_reading() && self.pairing.is_sure())
+                    || (rest == Rest::AdriftFramed && self.is_after_an_answer(piece))
+            }
             // A client that was refused before its body (RFC 9110 §10.1.1) may go on with another request.
             (Part::Request, State::Payload { .. }) => stream.body_bytes == 0 && !self.is_reading(),
         };
@@ -253,6 +256,15 @@ impl Connection {
             return;
         }
         self.reset(direction, ctx);
+    }
+
+    /// Both bodies go by unseen, and this looks like the next request: inside a chunk, a turn begins with the chunk's own size.
+    fn is_after_an_answer(&self, piece: Piece<'_>) -> bool {
+        let Phase::Speaking(speech) = &self.phase else { return false };
+        matches!(
+            self.streams.of(piece.direction.opposite()).state,
+            State::Rest(Rest::Adrift | Rest::AdriftFramed)
+        ) && speech.protocol.sniff(piece.data) == Sniff::Yes(Part::Request)
     }
 
     /// The next byte of this direction begins a message.

@@ -1,5 +1,6 @@
 //! Conversations in, exchanges out: the room read as a specification.
 mod bounds;
+mod duplex;
 mod fixtures;
 mod kernel;
 mod model;

@@ -173,11 +173,11 @@ fn budget(
     copied: u32,
     bytes: u32,
 ) -> Budget {
-    const ANSWER_HEAD: u32 = limits::HEAD_ANSWERING_BYTES;
     const CALL: u32 = limits::ANSWERING_CALL_BYTES;
+    let answer = limits::answering_bytes(*of(&connection.copied, opposite(towards)));
     let bytes = match policy.map_or(0, |policy| *of(&policy.head, towards)) {
         0 if connection.opener == towards => limits::HEAD_OPENING_BYTES.saturating_sub(copied),
-        0 if copied < ANSWER_HEAD => ANSWER_HEAD - copied,
+        0 if copied < answer => answer - copied,
         0 if copied < limits::ANSWERING_TURN_BYTES && bytes < limits::ANSWERING_SHORT_CALL_BYTES => {
             return Budget { bytes: CALL, charge: CALL };
         }

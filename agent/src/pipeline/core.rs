@@ -70,6 +70,11 @@ impl Core {
         self.correlator.flush(&mut self.spans);
     }
 
+    /// How many spans wait for [`Core::take_spans`].
+    pub(super) fn decided(&self) -> usize {
+        self.spans.len()
+    }
+
     /// Spans decided since the last call that the sampler keeps.
     pub(super) fn take_spans(&mut self) -> Vec<Span> {
         let mut spans = std::mem::take(&mut self.spans);

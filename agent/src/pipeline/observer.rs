@@ -2,7 +2,7 @@
 //!
 //! Shape: drains the ring on a timer, decides about processes, answers `explain`. Clock: records', and the monotonic clock for ticks.
 //! Invariant: it never waits for anything but the ring; handing spans over and answering do not block.
-use super::{core::Core, settings};
+use super::{core::Core, passed::Passed, settings};
 use crate::{
     attach::{self, Kernel},
     config::Config,
@@ -39,6 +39,11 @@ use wirespan_core::{
 const DRAIN_EVERY: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
 /// Records taken from the ring before anything else is looked at.
 const DRAIN_RECORDS: usize = 16_384;
+/// Niceness added to the observer's thread: on a saturated machine the ring holds a tenth of a second, and what overflows is
+/// lost. What the agent takes is bounded by what the observed programs do; it needs it soon, not more of it.
+const NICE: i32 = -5;
+/// How often the kernel side's losses are read: a look reads a file for every program.
+const LOSSES_NS: u64 = 100_000_000;
 /// How often lost exits are looked for.
 const SWEEP_NS: u64 = 30_000_000_000;
 /// Processes whose work is remembered, ended ones included.
@@ -64,10 +69,18 @@ pub(super) struct Observer {
     core: Core,
     exporters: Arc<export::Handle>,
     recorder: Option<Writer>,
+    passed: Passed<Event<'static>>,
     work: HashMap<ProcessId, Work>,
     counts: Counts,
-    losses: u64,
+    losses: Losses,
     swept: Nanos,
+}
+
+/// What the kernel side has lost, as of the last look.
+#[derive(Clone, Copy)]
+struct Losses {
+    records: u64,
+    read: Nanos,
 }
 
 impl Observer {
@@ -88,9 +101,10 @@ impl Observer {
             core: Core::new(config, addresses, super::seed()),
             exporters,
             recorder,
+            passed: Passed::new(),
             work: HashMap::new(),
             counts: Counts::default(),
-            losses: 0,
+            losses: Losses { records: 0, read: now() },
             swept: now(),
         };
         Ok((observer, ring))
@@ -117,10 +131,15 @@ impl Observer {
         mut questions: mpsc::Receiver<Question>,
         stop: &AtomicBool,
     ) -> Snapshot {
+        // This thread alone takes precedence: those of the exporters have queues to wait in.
+        if let Err(error) = rustix::process::nice(NICE) {
+            debug!(%error, "cannot take precedence over a saturated machine");
+        }
         let [shortest, longest] = DRAIN_EVERY;
         let mut pause = shortest;
         while !stop.load(Ordering::Relaxed) {
             let records = ring.drain(DRAIN_RECORDS, |record| self.record(record));
+            self.tell_passed(records < DRAIN_RECORDS);
             if self.core.is_due(now()) {
                 self.tick();
             }
@@ -129,12 +148,13 @@ impl Observer {
                 // Whoever asked may have gone away.
                 drop(question.answer.send(self.explain(question.pid)));
             }
-            pause = if records > 0 { shortest } else { (pause * 2).min(longest) };
+            pause = if records > 0 || !self.passed.is_empty() { shortest } else { (pause * 2).min(longest) };
             if records < DRAIN_RECORDS {
                 ring.wait(pause);
             }
         }
         while ring.drain(DRAIN_RECORDS, |record| self.record(record)) > 0 {}
+        self.tell_passed(true);
         self.tick();
         self.core.finish(now());
         self.hand_over();
@@ -206,17 +226,22 @@ impl Observer {
         for command in commands {
             match self.kernel.apply(command) {
                 Ok(None) => {}
-                Ok(Some(passed)) => {
-                    if let Some(bytes) = progress_record(&passed) {
-                        self.keep(&bytes);
-                    }
-                    self.core_event(&passed);
-                }
+                Ok(Some(passed)) => self.passed.push(passed),
                 Err(error) => {
                     self.counts.refused_commands += 1;
                     debug!(%error, "cannot obey the core");
                 }
             }
+        }
+    }
+
+    /// Marks that had been passed before they were set, in the order of the ring.
+    fn tell_passed(&mut self, is_empty: bool) {
+        for passed in self.passed.due(is_empty) {
+            if let Some(bytes) = progress_record(&passed) {
+                self.keep(&bytes);
+            }
+            self.core_event(&passed);
         }
     }
 
@@ -267,9 +292,7 @@ impl Observer {
 
     fn tick(&mut self) {
         let at = now();
-        let losses = self.kernel_losses();
-        let lost = losses > self.losses;
-        self.losses = losses;
+        let lost = self.has_lost(at);
         let mut commands: Vec<Command> = Vec::new();
         self.core.tick(at, lost, &mut |command| commands.push(command));
         self.obey(commands);
@@ -284,6 +307,16 @@ impl Observer {
                 debug!(pid = known.id.pid, %error, "cannot forget a process");
             }
         }
+    }
+
+    /// Were records lost since the last look? No is also the answer when it is too early for another.
+    fn has_lost(&mut self, at: Nanos) -> bool {
+        if at.since(self.losses.read) < LOSSES_NS {
+            return false;
+        }
+        let before = self.losses.records;
+        self.losses = Losses { records: self.kernel_losses(), read: at };
+        self.losses.records > before
     }
 
     /// Records that the kernel side could not write.

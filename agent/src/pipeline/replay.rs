@@ -16,7 +16,7 @@ use wirespan_core::{
     event::{Event, Nanos},
 };
 
-/// Spans that are handed over at once; the exporters' queues hold many times as many.
+/// Spans that are handed over at once.
 const BATCH: usize = 512;
 
 counters! {
@@ -47,7 +47,7 @@ pub fn replay(config: &Config, file: &Path) -> Result<Snapshot, Error> {
             Frame::Record(bytes) => bytes,
         };
         counts.records += 1;
-        let Ok(Record::Event { event, .. }) = decode(&bytes) else {
+        let Ok(Record::Event { event, .. }) = decode(bytes) else {
             counts.undecodable += 1;
             continue;
         };
@@ -57,16 +57,13 @@ pub fn replay(config: &Config, file: &Path) -> Result<Snapshot, Error> {
         }
         last = at;
         core.event(&event, &mut drop);
-        let spans = core.take_spans();
-        if !spans.is_empty() {
-            exporters.send(spans, &mut resources);
-        }
-        while exporters.depth() > BATCH {
-            runtime.block_on(tokio::task::yield_now());
+        if core.decided() >= BATCH && !runtime.block_on(exporters.deliver(core.take_spans(), &mut resources))
+        {
+            break;
         }
     }
     core.finish(Nanos(last.0.saturating_add(TICK_NS)));
-    exporters.send(core.take_spans(), &mut resources);
+    runtime.block_on(exporters.deliver(core.take_spans(), &mut resources));
     let mut snapshot = Snapshot::default();
     snapshot.add(counts.rows());
     core.count(&mut snapshot);

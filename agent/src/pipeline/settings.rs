@@ -29,7 +29,6 @@ pub(super) fn assemble(config: &Config) -> assemble::Settings {
         keep_fields: keep_fields.into_iter().collect(),
         max_connections: room.max_connections,
         max_open: room.max_open_requests,
-
         max_head_bytes: room.max_head_bytes,
         idle_timeout_ns: nanos(room.idle_timeout),
         ..assemble::Settings::default()

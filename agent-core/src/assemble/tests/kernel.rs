@@ -107,6 +107,7 @@ impl Kernel {
         let observer = self.observer;
         let opposite = self.reached(from.other());
         let before = self.reached(from);
+        let opening = self.flows[from.other() as usize].copied;
         let flow = &mut self.flows[from as usize];
         let seq = flow.seq;
         flow.seq = seq.wrapping_add(moved);
@@ -148,7 +149,8 @@ impl Kernel {
         if begins {
             flow.copied = 0;
         }
-        let budget = if opener == from { limits::HEAD_OPENING_BYTES } else { limits::HEAD_ANSWERING_BYTES };
+        let budget =
+            if opener == from { limits::HEAD_OPENING_BYTES } else { limits::answering_bytes(opening) };
         let left = moved - skip;
         let copied = if waits || matches!(data, Data::Uncopied) { 0 } else { left.min(budget - flow.copied) };
         flow.copied += copied;
