@@ -82,6 +82,7 @@ pub enum StartError {
 /// All running exporters.
 pub struct Handle {
     clock: Clock,
+    batch: Batch,
     exporters: Vec<Running>,
     closed: watch::Receiver<bool>,
 }
@@ -123,7 +124,7 @@ fn start_with(settings: &Settings, clock: Clock, stdout: &dyn Fn() -> Output) ->
         )),
         shared,
     });
-    Ok(Handle { clock, exporters: exporters.collect(), closed })
+    Ok(Handle { clock, batch: settings.batch, exporters: exporters.collect(), closed })
 }
 
 fn exporter(
@@ -167,6 +168,23 @@ impl Handle {
         }
     }
 
+    /// As [`Handle::send`], for a source that can wait: in batches, each when every queue has room. Stops when the reader of
+    /// stdout has gone away, and says so by `false`.
+    pub async fn deliver(&self, spans: Vec<Span>, resources: &mut Resources) -> bool {
+        let mut spans = spans.into_iter().peekable();
+        while spans.peek().is_some() {
+            let batch: Vec<Span> = spans.by_ref().take(self.batch.max_export_batch_size.max(1)).collect();
+            for exporter in &self.exporters {
+                tokio::select! {
+                    () = exporter.shared.queue.room(batch.len()) => {}
+                    () = self.closed() => return false,
+                }
+            }
+            self.send(batch, resources);
+        }
+        true
+    }
+
     /// Returns when the reader of stdout has gone away: there is nobody to work for.
     pub async fn closed(&self) {
         let mut closed = self.closed.clone();
@@ -176,7 +194,8 @@ impl Handle {
     }
 
     /// Spans that wait or are being sent, over all exporters.
-    pub fn depth(&self) -> usize {
+    #[cfg(test)]
+    fn depth(&self) -> usize {
         self.exporters.iter().map(|exporter| exporter.shared.depth()).sum()
     }
 

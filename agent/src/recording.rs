@@ -58,9 +58,9 @@ pub struct Meta {
 
 /// One frame.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Frame<P> {
+pub enum Frame<'a, P> {
     /// A ring record.
-    Record(Vec<u8>),
+    Record(&'a [u8]),
     /// Facts of a process.
     Process(P),
 }
@@ -124,6 +124,8 @@ pub struct Reader {
     at: u64,
     next: u64,
     meta: Meta,
+    /// The current frame.
+    bytes: Vec<u8>,
 }
 
 impl Reader {
@@ -138,9 +140,16 @@ impl Reader {
             return Err(not_one());
         }
         let none = Meta { agent: String::new(), unix_minus_monotonic_ns: 0 };
-        let mut reader = Reader { path: path.into(), file, at: 0, next: MAGIC.len() as u64, meta: none };
+        let mut reader = Reader {
+            path: path.into(),
+            file,
+            at: 0,
+            next: MAGIC.len() as u64,
+            meta: none,
+            bytes: Vec::new(),
+        };
         match reader.frame()? {
-            Some((KIND_META, bytes)) => reader.meta = reader.parse(&bytes)?,
+            Some(KIND_META) => reader.meta = reader.parse()?,
             _ => return Err(not_one()),
         }
         Ok(reader)
@@ -152,19 +161,20 @@ impl Reader {
     }
 
     /// The next frame, `None` at the end.
-    pub fn read<P: DeserializeOwned>(&mut self) -> Result<Option<Frame<P>>, Error> {
+    pub fn read<P: DeserializeOwned>(&mut self) -> Result<Option<Frame<'_, P>>, Error> {
         match self.frame()? {
             None => Ok(None),
-            Some((KIND_RECORD, bytes)) => Ok(Some(Frame::Record(bytes))),
-            Some((KIND_PROCESS, bytes)) => Ok(Some(Frame::Process(self.parse(&bytes)?))),
+            Some(KIND_RECORD) => Ok(Some(Frame::Record(&self.bytes))),
+            Some(KIND_PROCESS) => Ok(Some(Frame::Process(self.parse()?))),
             Some(_) => Err(self.damaged()),
         }
     }
 
-    fn frame(&mut self) -> Result<Option<(u8, Vec<u8>)>, Error> {
+    /// Reads a frame into `bytes`; its kind, or `None` if the file ends first.
+    fn frame(&mut self) -> Result<Option<u8>, Error> {
         self.at = self.next;
         let mut head = [0; 5];
-        if !self.fill(&mut head)? {
+        if !fill(&mut self.file, &self.path, &mut head)? {
             return Ok(None);
         }
         let [kind, a, b, c, d] = head;
@@ -172,29 +182,29 @@ impl Reader {
         if len > MAX_FRAME_BYTES {
             return Err(self.damaged());
         }
-        let mut bytes = vec![0; len as usize];
-        if !self.fill(&mut bytes)? {
+        self.bytes.resize(len as usize, 0);
+        if !fill(&mut self.file, &self.path, &mut self.bytes)? {
             return Ok(None);
         }
         self.next += 5 + u64::from(len);
-        Ok(Some((kind, bytes)))
+        Ok(Some(kind))
     }
 
-    /// False if the file ends first.
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<bool, Error> {
-        match self.file.read_exact(bytes) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-            Err(source) => Err(Error::File { path: self.path.clone(), source }),
-        }
-    }
-
-    fn parse<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, Error> {
-        serde_json::from_slice(bytes).map_err(|_| self.damaged())
+    fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.bytes).map_err(|_| self.damaged())
     }
 
     fn damaged(&self) -> Error {
         Error::Damaged { path: self.path.clone(), at: self.at }
+    }
+}
+
+/// False if the file ends first.
+fn fill(file: &mut impl Read, path: &Path, bytes: &mut [u8]) -> Result<bool, Error> {
+    match file.read_exact(bytes) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(source) => Err(Error::File { path: path.into(), source }),
     }
 }
 
@@ -206,22 +216,26 @@ mod tests {
         Meta { agent: "0.1.0".into(), unix_minus_monotonic_ns: -5 }
     }
 
-    fn read_all(path: &Path) -> Result<Vec<Frame<String>>, Error> {
+    /// Frames in words.
+    fn read_all(path: &Path) -> Result<Vec<String>, Error> {
         let mut reader = Reader::open(path)?;
         let mut frames = Vec::new();
-        while let Some(frame) = reader.read()? {
-            frames.push(frame);
+        while let Some(frame) = reader.read::<String>()? {
+            frames.push(match frame {
+                Frame::Record(bytes) => format!("record {}", bytes.escape_ascii()),
+                Frame::Process(facts) => format!("process {facts}"),
+            });
         }
         Ok(frames)
     }
 
-    fn sample(path: &Path) -> Vec<Frame<String>> {
+    fn sample(path: &Path) -> Vec<String> {
         let mut writer = Writer::create(path, &meta()).unwrap();
         writer.process(&"shop").unwrap();
         writer.record(b"abc").unwrap();
         writer.record(b"").unwrap();
         assert_eq!(writer.finish().unwrap(), 2);
-        vec![Frame::Process("shop".into()), Frame::Record(b"abc".to_vec()), Frame::Record(Vec::new())]
+        ["process shop", "record abc", "record "].map(str::to_owned).to_vec()
     }
 
     #[test]

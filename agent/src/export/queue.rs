@@ -17,6 +17,7 @@ pub(super) struct Queue {
     batch: Batch,
     state: Mutex<State>,
     changed: Notify,
+    freed: Notify,
 }
 
 #[derive(Default)]
@@ -44,19 +45,25 @@ pub(super) enum Wake {
 
 impl Queue {
     pub(super) fn new(batch: Batch) -> Queue {
-        Queue { batch, state: Mutex::default(), changed: Notify::new() }
+        Queue { batch, state: Mutex::default(), changed: Notify::new(), freed: Notify::new() }
     }
 
     /// Adds spans and returns how many old ones gave way.
     pub(super) fn push(&self, spans: impl IntoIterator<Item = Arc<Stamped>>) -> u64 {
         let since = Instant::now();
+        let full = self.batch.max_export_batch_size;
         let mut state = self.lock();
+        let before = state.waiting.len();
         state.waiting.extend(spans.into_iter().map(|span| Waiting { since, span }));
+        // The consumer looks at its own time for anything else: it is not woken for every push.
+        let matters = before == 0 || (before < full && state.waiting.len() >= full);
         let excess = (state.waiting.len() + state.being_sent).saturating_sub(self.batch.max_queue_size);
         let excess = excess.min(state.waiting.len());
         state.waiting.drain(..excess);
         drop(state);
-        self.changed.notify_one();
+        if matters {
+            self.changed.notify_one();
+        }
         excess as u64
     }
 
@@ -105,6 +112,19 @@ impl Queue {
     /// What was taken is done with.
     pub(super) fn sent(&self) {
         self.lock().being_sent = 0;
+        self.freed.notify_one();
+    }
+
+    /// Returns when `spans` more make none give way, or nothing is in the way that could leave. For one waiting task.
+    pub(super) async fn room(&self, spans: usize) {
+        loop {
+            let freed = self.freed.notified();
+            let depth = self.depth();
+            if depth == 0 || depth + spans <= self.batch.max_queue_size {
+                return;
+            }
+            freed.await;
+        }
     }
 
     /// What was taken waits again, before all others.
