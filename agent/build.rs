@@ -23,7 +23,28 @@ fn main() -> Result<()> {
         ..aya_build::Package::default()
     };
     aya_build::build_ebpf([package], aya_build::Toolchain::default())
-        .with_context(|| format!("cannot build the kernel programs; if a tool is missing, {HELP}"))
+        .with_context(|| format!("cannot build the kernel programs; if a tool is missing, {HELP}"))?;
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
+    strip(&out.join("wirespan-ebpf")).context("cannot strip the kernel programs")
+}
+
+/// Removes DWARF: the linker needs it to make BTF, and every agent would carry 2 MB of it in memory.
+fn strip(path: &Path) -> Result<()> {
+    let bytes = std::fs::read(path)?;
+    let mut object = object::build::elf::Builder::read(&*bytes)?;
+    for section in &mut object.sections {
+        let name = section.name.as_slice();
+        section.delete = name.starts_with(b".debug_") || name.starts_with(b".rel.debug_");
+    }
+    object.delete_orphans();
+    // LLVM keeps all names in one table; the writer wants those of sections apart.
+    let names = object.sections.add();
+    names.name = b".shstrtab".as_slice().into();
+    names.sh_type = object::elf::SHT_STRTAB;
+    names.data = object::build::elf::SectionData::SectionString;
+    let mut stripped = Vec::new();
+    object.write(&mut stripped)?;
+    Ok(std::fs::write(path, stripped)?)
 }
 
 /// Names the first tool that is missing, before a compiler fails for lack of it in its own words.

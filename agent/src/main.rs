@@ -14,6 +14,7 @@ use wirespan::{
 };
 
 fn main() -> ExitCode {
+    return_freed_memory();
     let command = match cli::parse(std::env::args_os(), &config::help()) {
         Ok(command) => command,
         Err(usage) => {
@@ -37,6 +38,18 @@ fn main() -> ExitCode {
             eprintln!("wirespan: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Keeps the C library from holding on to what parsing the kernel's BTF takes for a moment: once a large block is freed, blocks up to
+/// its size come from the heap, and twice its size stays with the process. That block has 18 MB.
+fn return_freed_memory() {
+    /// Bytes: spans come and go in less, BTF in more.
+    const LARGE: libc::c_int = 2 << 20;
+    #[cfg(target_env = "gnu")]
+    for option in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        // SAFETY: it changes a number in the allocator, and no other thread runs yet.
+        unsafe { libc::mallopt(option, LARGE) };
     }
 }
 

@@ -58,10 +58,7 @@ impl Loader {
 
     /// The maps and the attached programs.
     pub(in crate::attach) fn into_ebpf(self) -> Ebpf {
-        let Self { ebpf, btf, facts } = self;
-        drop((btf, facts));
-        give_memory_back();
-        ebpf
+        self.ebpf
     }
 
     /// Attaches the best variant of a hook.
@@ -146,17 +143,6 @@ impl Loader {
             }
         }
     }
-}
-
-/// Makes the C library return what parsing BTF took.
-///
-/// It keeps free memory at the end of its heap up to twice the size of the largest block that it ever mapped, which was the
-/// BTF's own: 18 MB. Blocks taken from that end, never touched, and freed together exceed that, and it returns 11 of them.
-fn give_memory_back() {
-    const BLOCKS: usize = 8;
-    const BLOCK_BYTES: usize = 4 << 20;
-    let untouched: Vec<Vec<u8>> = (0..BLOCKS).map(|_| Vec::with_capacity(BLOCK_BYTES)).collect();
-    drop(std::hint::black_box(untouched));
 }
 
 fn attach_btf_tracepoint(program: &mut Program, name: &str, btf: &Btf) -> Result<(), ProgramError> {
