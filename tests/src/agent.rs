@@ -22,6 +22,7 @@ use std::{
 #[derive(Debug)]
 pub struct Start {
     command: Command,
+    exporter: &'static str,
     into: Option<PathBuf>,
 }
 
@@ -48,8 +49,13 @@ impl Start {
     /// `wirespan run -v --exporter json`.
     pub fn new(binary: &Path) -> Start {
         let mut command = command(binary);
-        command.args(["run", "-v", "--exporter", "json"]);
-        Start { command, into: None }
+        command.args(["run", "-v"]);
+        Start { command, exporter: "json", into: None }
+    }
+
+    /// Another exporter instead: then no spans can be read here.
+    pub fn exporter(self, exporter: &'static str) -> Start {
+        Start { exporter, ..self }
     }
 
     /// Observe what listens on that port.
@@ -87,6 +93,7 @@ impl Start {
 
     /// Starts it and waits until it is ready.
     pub fn start(mut self) -> Result<Agent> {
+        self.command.args(["--exporter", self.exporter]);
         let started = Instant::now();
         let mut process = match &self.into {
             None => Process::start("wirespan", &mut self.command)?,
@@ -269,7 +276,7 @@ mod tests {
     fn fake(script: &str) -> Result<Agent> {
         let mut command = command("sh");
         command.args(["-c", script]);
-        Start { command, into: None }.start()
+        Start { command, exporter: "json", into: None }.start()
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What an application loses: throughput at saturation and latency at a fixed rate, with and without the agent.
 //!
 //! Shape: nginx answering from memory, the hardest case, because there is no work to hide behind. Rounds with and without
-//! the agent alternate in one run; the best of each is compared. Latency counts from when a request was due.
-use super::figures::Figures;
+//! the agent alternate in one run; the best of each is compared. Latency counts from when a request was due. Spans leave by
+//! OTLP, and the load, its server, the agent and the receiver share the machine.
+use super::{figures::Figures, sink::Sink};
 use crate::{
     agent::Agent,
     load::{self, Plan, Report},
@@ -34,22 +35,24 @@ impl Best {
 
 pub(super) fn run(world: &mut World, figures: &mut Figures) -> Result<()> {
     let app = world.nginx("location / { return 200 ok; }")?;
+    let sink = Sink::start()?;
     for (name, rate) in [("saturation", None), ("2000 requests/s", Some(RATE))] {
         let (mut without, mut with) = (Best::NONE, Best::NONE);
         load_once(app, rate)?;
         for _ in 0..ROUNDS {
             without.take(&load_once(app, rate)?);
-            let agent = start(world, app)?;
+            let agent = start(world, app, &sink)?;
             with.take(&load_once(app, rate)?);
-            agent.stop_and_visit(&mut |_| {})?;
+            agent.stop()?;
         }
         show(figures, name, &without, &with);
     }
     Ok(())
 }
 
-fn start(world: &World, app: App) -> Result<Agent> {
-    world.agent()?.port(app.port).into_file(world.scratch().join("spans.jsonl")).start()
+fn start(world: &World, app: App, sink: &Sink) -> Result<Agent> {
+    let start = world.agent()?.port(app.port).env("OTEL_EXPORTER_OTLP_ENDPOINT", &sink.endpoint());
+    start.env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf").exporter("otlp").start()
 }
 
 fn load_once(app: App, rate: Option<f64>) -> Result<Report> {
