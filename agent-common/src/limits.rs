@@ -10,15 +10,13 @@ pub const RECORD_DATA_BYTES: usize = 16 * 1024;
 pub const RECORDS_PER_CALL: usize = 4;
 /// Bytes copied of a turn in the direction that speaks first on a connection: a whole header block.
 pub const HEAD_OPENING_BYTES: u32 = 64 * 1024;
-/// Bytes copied of a turn that answers: a status line and its header block, not the body.
+/// Bytes copied of a turn that answers, at least: a status line and its header block, not the body.
 pub const HEAD_ANSWERING_BYTES: u32 = 4 * 1024;
-/// Bytes of a turn that opens, as copied, from which on it is long: pipelined requests, or one with a body.
-pub const LONG_OPENING_BYTES: u32 = 1024;
-/// Bytes copied of a turn that answers a long one, for each byte of that: pipelined answers are one turn, and of a few hundred
-/// bytes each. What answers a body is short anyway.
+/// Bytes copied of a turn that answers, for each byte copied of the turn that it answers: answers to pipelined requests are one
+/// turn, and each has a few times the bytes of its request. What answers a body is short anyway.
 pub const ANSWERING_BYTES_PER_OPENING_BYTE: u32 = 8;
-/// Bytes copied of a turn that answers a long one, at most.
-pub const HEAD_ANSWERING_LONG_BYTES: u32 = 32 * 1024;
+/// Bytes copied of a turn that answers, at most.
+pub const HEAD_ANSWERING_MAX_BYTES: u32 = 32 * 1024;
 /// Bytes copied of each further short call of a turn that answers, until [`ANSWERING_TURN_BYTES`] are copied in all: answers to
 /// pipelined requests are one turn, and each begins with a call.
 pub const ANSWERING_CALL_BYTES: u32 = 1024;
@@ -47,9 +45,12 @@ pub const RING_BYTES: u32 = 4 * 1024 * 1024;
 /// Bytes copied of a turn that answers one of which `opening` bytes were copied.
 #[inline(always)]
 pub const fn answering_bytes(opening: u32) -> u32 {
-    if opening < LONG_OPENING_BYTES {
-        return HEAD_ANSWERING_BYTES;
-    }
     let bytes = opening.wrapping_mul(ANSWERING_BYTES_PER_OPENING_BYTE);
-    if bytes < HEAD_ANSWERING_LONG_BYTES { bytes } else { HEAD_ANSWERING_LONG_BYTES }
+    if bytes < HEAD_ANSWERING_BYTES {
+        HEAD_ANSWERING_BYTES
+    } else if bytes < HEAD_ANSWERING_MAX_BYTES {
+        bytes
+    } else {
+        HEAD_ANSWERING_MAX_BYTES
+    }
 }

@@ -89,6 +89,9 @@ impl Discovery {
 
     /// A program was executed. `fallback` is what the exec record says of it, for when `/proc` no longer can.
     pub fn exec(&mut self, id: ProcessId, fallback: Program, at: Nanos) -> Known {
+        if let Some(known) = self.seen_later(id, at) {
+            return known;
+        }
         let found = self.root.one(id.pid).filter(|found| found.id == id);
         let is_gone = found.is_none();
         let program = found.map_or(fallback, |found| found.program);
@@ -102,6 +105,9 @@ impl Discovery {
 
     /// A known process forked: the child runs the same program and has the same verdict.
     pub fn fork(&mut self, parent: ProcessId, child: ProcessId, at: Nanos) -> Option<Known> {
+        if let Some(known) = self.seen_later(child, at) {
+            return Some(known);
+        }
         let known = self.known.get(&parent.pid).filter(|known| known.id == parent)?;
         let mut program = known.program.clone();
         program.parent = parent.pid;
@@ -177,6 +183,11 @@ impl Discovery {
     /// The counters.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// What was decided of a process after `at`: a record of that time, taken from the ring only now, says nothing newer.
+    fn seen_later(&self, id: ProcessId, at: Nanos) -> Option<Known> {
+        self.known.get(&id.pid).filter(|known| known.id == id && known.since > at).cloned()
     }
 
     fn remember(&mut self, known: Known) {

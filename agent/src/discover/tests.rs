@@ -145,3 +145,17 @@ fn the_sweep_finds_processes_whose_exit_was_lost() {
     assert_eq!(gone.iter().map(|known| known.id.pid).collect::<Vec<_>>(), [101]);
     assert_eq!(discovery.look_up(101).map(|(_, runs)| runs), Some(false));
 }
+
+#[test]
+fn a_record_from_before_the_scan_does_not_undo_what_the_scan_saw() {
+    let root = fake(1);
+    let mut discovery = discovery(&root, Select { pids: [101].into(), ..Select::default() });
+    process(root.path(), 200, 101, 5000, "/usr/bin/worker");
+    discovery.scan(NOW);
+    let before = Nanos(NOW.0 - 1);
+    assert_eq!(discovery.exec(id(200, 5000), program("/usr/bin/worker", 1), before).since, NOW);
+    let forked = discovery.fork(id(7, 7), id(200, 5000), before);
+    assert!(forked.is_some_and(|known| known.verdict.is_observe()), "of an unknown parent, and yet known");
+    let after = Nanos(NOW.0 + 1);
+    assert_eq!(discovery.exec(id(200, 5000), program("/usr/bin/other", 1), after).since, after);
+}
