@@ -49,6 +49,15 @@ pub enum Command {
         /// Where.
         mark: Mark,
     },
+    /// Copy so many bytes of each turn in this direction.
+    Head {
+        /// Which.
+        conn: ConnId,
+        /// Direction.
+        direction: Direction,
+        /// How many.
+        bytes: u32,
+    },
     /// The mark is no longer of use.
     Unmark {
         /// Which.

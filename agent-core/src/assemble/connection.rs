@@ -51,6 +51,8 @@ pub(super) struct Connection {
     pub(super) phase: Phase,
     pub(super) streams: Both<Stream>,
     pub(super) pairing: Pairing,
+    /// Bytes to copy of each turn of answers, where more was asked for than the default.
+    pub(super) answer_head: Option<u32>,
     /// The request whose body is being read.
     pub(super) reading: Option<ExchangeId>,
     /// Segments that wait for what came before them.
@@ -87,6 +89,7 @@ impl Connection {
             phase: Phase::Unknown,
             streams: Both { egress: Stream::new(), ingress: Stream::new() },
             pairing: Pairing::new(),
+            answer_head: None,
             reading: None,
             held: Vec::new(),
             fins: [None; 2],

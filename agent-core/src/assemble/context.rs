@@ -63,6 +63,10 @@ impl Context<'_> {
         self.out.commands.push(Command::Mark { conn, direction, mark });
     }
 
+    pub(super) fn head(&mut self, conn: ConnId, direction: Direction, bytes: u32) {
+        self.out.commands.push(Command::Head { conn, direction, bytes });
+    }
+
     pub(super) fn unmark(&mut self, conn: ConnId, direction: Direction) {
         self.out.commands.push(Command::Unmark { conn, direction });
     }

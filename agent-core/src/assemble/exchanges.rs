@@ -13,6 +13,7 @@ use crate::{
     exchange::{Answer, Answering, Call, End, Ended, Fact, Incomplete, Opened, Role},
     protocols::Asked,
 };
+use wirespan_common::limits;
 
 /// How a response ended.
 #[derive(Clone, Copy)]
@@ -107,6 +108,11 @@ impl Connection {
             }
         }
         self.pairing.count_request(!self.pairing.open.is_empty());
+        if self.answer_head.is_none() && self.pairing.is_surely_pipelined() {
+            // Many answers are one turn: with the default budget the later ones would be missed.
+            self.answer_head = Some(limits::HEAD_PIPELINED_BYTES);
+            ctx.head(self.id, responses, limits::HEAD_PIPELINED_BYTES);
+        }
         if !self.pairing.open.is_empty() {
             self.pairing.break_cycle();
             if !self.pairing.is_proven {

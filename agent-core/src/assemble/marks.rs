@@ -36,7 +36,11 @@ impl Connection {
             return;
         }
         let opening = self.streams.of(direction.opposite()).copied;
-        let budget = if is_opener { limits::HEAD_OPENING_BYTES } else { limits::answering_bytes(opening) };
+        let budget = if is_opener {
+            limits::HEAD_OPENING_BYTES
+        } else {
+            self.answer_head.unwrap_or_else(|| limits::answering_bytes(opening))
+        };
         let copyable = if stream.is_cut { 0 } else { u64::from(budget.saturating_sub(stream.copied)) };
         let ahead = match stream.state {
             State::Payload { left, framed } if left > copyable && (!framed || left >= LONG_CHUNK_BYTES) => {

@@ -93,6 +93,12 @@ impl Pairing {
         self.overlaps.saturating_mul(OVERLAPS_OF) > self.requests
     }
 
+    /// Is it certain enough that the client pipelines to copy more of its answers?
+    pub(super) fn is_surely_pipelined(&self) -> bool {
+        const OVERLAPS: u32 = 4;
+        self.is_pipelined() && self.overlaps >= OVERLAPS
+    }
+
     /// A request came; another one was waiting, or not.
     pub(super) fn count_request(&mut self, overlaps: bool) {
         self.requests += 1;

@@ -37,6 +37,10 @@ impl Kernel {
                 self.change(conn, |policy| policy.capture = capture::STOP)?;
                 Ok(None)
             }
+            Command::Head { conn, direction, bytes } => {
+                self.change(conn, |policy| *of(&mut policy.head, direction) = bytes)?;
+                Ok(None)
+            }
             Command::Unmark { conn, direction } => {
                 self.change(conn, |policy| *of(&mut policy.marks, direction) = policy::Mark::default())?;
                 Ok(None)
@@ -47,14 +51,6 @@ impl Kernel {
                 Ok(state.and_then(|state| passed(conn, direction, mark, state)))
             }
         }
-    }
-
-    /// Sets how many bytes are copied of each turn of a connection; 0 takes the default.
-    ///
-    /// # Errors
-    /// As for [`Kernel::apply`].
-    pub fn set_heads(&mut self, conn: ConnId, egress: u32, ingress: u32) -> Result<(), Error> {
-        self.change(conn, |policy| policy.head = [egress, ingress]).map(|_| ())
     }
 
     /// Changes a connection's policy; its state if it still exists.

@@ -123,3 +123,14 @@ fn each_turn_that_is_not_copied_to_its_end_waits_for_its_own_tail() {
     };
     assert_eq!(duplex.output.commands.iter().filter(is_tail).count(), 2);
 }
+
+#[test]
+fn a_client_that_pipelines_has_more_of_its_answers_copied() {
+    for (requests, expected) in [(2, 0), (5, 1), (50, 1)] {
+        let mut duplex = Duplex::new();
+        duplex.asks(&"GET / HTTP/1.1\r\n\r\n".repeat(requests), 0);
+        let is_head =
+            |command: &&Command| matches!(command, Command::Head { direction: Direction::Egress, .. });
+        assert_eq!(duplex.output.commands.iter().filter(is_head).count(), expected, "{requests} requests");
+    }
+}

@@ -11,6 +11,8 @@ use wirespan_common::limits;
 /// One direction.
 #[derive(Clone, Debug, Default)]
 struct Flow {
+    /// Bytes to copy of each turn, if it was told.
+    head: Option<u32>,
     /// Sequence number after the last byte.
     seq: u32,
     last_at: u64,
@@ -149,8 +151,9 @@ impl Kernel {
         if begins {
             flow.copied = 0;
         }
-        let budget =
+        let default =
             if opener == from { limits::HEAD_OPENING_BYTES } else { limits::answering_bytes(opening) };
+        let budget = flow.head.unwrap_or(default);
         let left = moved - skip;
         let copied = if waits || matches!(data, Data::Uncopied) { 0 } else { left.min(budget - flow.copied) };
         flow.copied += copied;
@@ -185,6 +188,9 @@ impl Kernel {
         };
         match command {
             Command::Stop { .. } => {}
+            Command::Head { direction, bytes, .. } => {
+                self.flows[side(direction) as usize].head = Some(bytes);
+            }
             Command::Unmark { direction, .. } => self.flows[side(direction) as usize].mark = None,
             Command::Mark { direction, mark, .. } => {
                 let Some(reached) = self.reached(side(direction)) else { return };

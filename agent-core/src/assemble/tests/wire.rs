@@ -370,6 +370,9 @@ pub(super) fn commands(commands: &[Command]) -> String {
                 let tail = bytes[..usize::from(*len)].escape_ascii();
                 writeln!(text, "mark {direction:?} at \"{tail}\"").unwrap();
             }
+            Command::Head { direction, bytes, .. } => {
+                writeln!(text, "head {direction:?} {bytes}").unwrap();
+            }
             Command::Unmark { direction, .. } => writeln!(text, "unmark {direction:?}").unwrap(),
         }
     }
