@@ -49,6 +49,10 @@ use tracing::{debug, info, warn};
 /// Questions that wait for the observer; more are refused.
 const QUESTIONS: usize = 16;
 
+/// Niceness added: on a saturated machine ring and queues hold a tenth of a second, and what overflows is lost. What the agent
+/// takes is bounded by what the observed programs do; it needs it soon, not more of it.
+const NICE: i32 = -5;
+
 /// Why the agent cannot start, or had to stop.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -71,6 +75,10 @@ pub enum Error {
 
 /// Traces until SIGTERM, SIGINT, the configured time, or the end of stdout's reader. With `recording`, writes the ring's records too.
 pub fn run(config: &Config, recording: Option<&Path>) -> Result<Snapshot, Error> {
+    // Before any thread is made: threads inherit it.
+    if let Err(error) = rustix::process::nice(NICE) {
+        debug!(%error, "cannot take precedence over a saturated machine");
+    }
     let runtime = runtime()?;
     let _inside = runtime.enter();
     let exporters = Arc::new(export::start(&settings::export(config))?);

@@ -39,9 +39,6 @@ use wirespan_core::{
 const DRAIN_EVERY: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
 /// Records taken from the ring before anything else is looked at.
 const DRAIN_RECORDS: usize = 16_384;
-/// Niceness added to the observer's thread: on a saturated machine the ring holds a tenth of a second, and what overflows is
-/// lost. What the agent takes is bounded by what the observed programs do; it needs it soon, not more of it.
-const NICE: i32 = -5;
 /// How often the kernel side's losses are read: a look reads a file for every program.
 const LOSSES_NS: u64 = 100_000_000;
 /// How often lost exits are looked for.
@@ -131,10 +128,6 @@ impl Observer {
         mut questions: mpsc::Receiver<Question>,
         stop: &AtomicBool,
     ) -> Snapshot {
-        // This thread alone takes precedence: those of the exporters have queues to wait in.
-        if let Err(error) = rustix::process::nice(NICE) {
-            debug!(%error, "cannot take precedence over a saturated machine");
-        }
         let [shortest, longest] = DRAIN_EVERY;
         let mut pause = shortest;
         while !stop.load(Ordering::Relaxed) {
