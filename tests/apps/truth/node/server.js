@@ -1,0 +1,205 @@
+// The ledger's Node program: Express on the event loop. First argument: node:http, fetch, axios or undici makes the calls.
+// Second: `cluster` answers in two processes, `threads` makes the calls in two worker threads.
+// Plans are described in tests/src/truth/plan.rs. Rows are written at once: the test may end us at any time.
+'use strict';
+
+const cluster = require('node:cluster');
+const fs = require('node:fs');
+const http = require('node:http');
+const path = require('node:path');
+const timers = require('node:timers/promises');
+const { Worker, isMainThread, parentPort } = require('node:worker_threads');
+const axios = require('axios');
+const express = require('express');
+const undici = require('undici');
+
+const DELAYS = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500];
+const STATUSES = { 2: 200, 4: 404, 5: 500 };
+const HEADER = 'x-ledger-id';
+const { PORT, SERVICE, LEDGER, POOL, HABIT } = process.env;
+const peers = process.env.PEERS.split(',');
+const pool = Number(POOL);
+const ledger = fs.openSync(path.join(LEDGER, `${SERVICE}-${process.pid}.jsonl`), 'a');
+
+// Node's clock of the day has milliseconds; the difference to the fine clock is taken once.
+const epoch = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+const now = () => epoch + process.hrtime.bigint();
+
+function write(kind, call, parent, path, status, start) {
+  const id = kind === 'server' ? `${call}/s` : call;
+  const row = { id, parent, kind, call, service: SERVICE, pid: process.pid, method: 'GET', path, status };
+  const times = `,"start_ns":${start},"end_ns":${now()}}\n`;
+  fs.writeSync(ledger, JSON.stringify(row).slice(0, -1) + times);
+}
+
+function end(text, at) {
+  const calls = Number(text[at + 4]);
+  at += 5;
+  for (let n = 0; n < calls; n += 1) at = end(text, at);
+  return at;
+}
+
+// Towards the leaf callers queue for a connection; towards others more are opened than are kept.
+const agents = peers.map((_, target) => {
+  const most = target === peers.length - 1 ? { maxSockets: pool } : {};
+  return new http.Agent({ keepAlive: true, maxFreeSockets: pool, ...most });
+});
+
+// undici's pool keeps callers in a list of its own.
+const pools = peers.map((peer, target) => {
+  const most = target === peers.length - 1 ? { connections: pool } : {};
+  return new undici.Pool(peer, { ...most, pipelining: 1 });
+});
+
+const clients = {
+  http: (target, url, headers) =>
+    new Promise((resolve, reject) => {
+      const request = http.get(url, { agent: agents[target], headers }, (response) => {
+        response.resume();
+        response.on('end', () => resolve(response.statusCode));
+        response.on('error', reject);
+      });
+      request.on('error', reject);
+    }),
+  fetch: async (_target, url, headers) => {
+    const response = await fetch(url, { headers });
+    await response.text();
+    return response.status;
+  },
+  undici: async (target, url, headers) => {
+    const response = await pools[target].request({ path: new URL(url).pathname, method: 'GET', headers });
+    await response.body.text();
+    return response.statusCode;
+  },
+  axios: async (target, url, headers) => {
+    const response = await axios.get(url, { httpAgent: agents[target], headers, validateStatus: () => true });
+    return response.status;
+  },
+};
+const [, , library, mode] = process.argv;
+const client = clients[library];
+
+async function call(inbound, number, plan, own) {
+  const id = own || `${inbound}.${number}`;
+  const target = Number(plan[0]);
+  const path = `/t/${plan}`;
+  const start = now();
+  let status = 0;
+  try {
+    status = await client(target, peers[target] + path, { [HEADER]: id });
+  } catch {
+    // A call without an answer has status 0.
+  }
+  write('client', id, inbound && `${inbound}/s`, path, status, start);
+}
+
+// Background work asks the leaf for this, and rests when no request has come for a while.
+const PLAN = `${peers.length - 1}s020`;
+const REST = 300;
+let asked = 0;
+let polls = 0;
+let poller;
+
+function arm() {
+  asked = Date.now();
+  poller ||= setInterval(() => {
+    if (Date.now() > asked + REST) {
+      clearInterval(poller);
+      poller = undefined;
+      return;
+    }
+    polls += 1;
+    call(null, 0, PLAN, `poll-${process.pid}-${polls}`);
+  }, 5);
+}
+
+// Three at once, the others in a list: what p-limit does without AsyncResource.
+const waiting = [];
+let running = 0;
+
+function next() {
+  running -= 1;
+  if (waiting.length > 0) waiting.shift()();
+}
+
+function queued(inbound, number, plan) {
+  return new Promise((resolve) => {
+    const run = () => {
+      running += 1;
+      call(inbound, number, plan).then(resolve).then(next);
+    };
+    if (running < 3) run();
+    else waiting.push(run);
+  });
+}
+
+// Worker threads make the calls; the main thread only asks them to.
+const asking = new Map();
+const workers = [];
+
+function elsewhere(inbound, number, plan) {
+  if (workers.length === 0) {
+    for (let n = 0; n < 2; n += 1) {
+      const worker = new Worker(__filename, { argv: process.argv.slice(2) });
+      worker.on('message', (id) => {
+        asking.get(id)();
+        asking.delete(id);
+      });
+      workers.push(worker);
+    }
+  }
+  const id = `${inbound}.${number}`;
+  return new Promise((resolve) => {
+    asking.set(id, resolve);
+    workers[number % workers.length].postMessage({ id, inbound, number, plan });
+  });
+}
+
+function choose() {
+  if (mode === 'threads') return elsewhere;
+  return HABIT === 'queue' ? queued : call;
+}
+const make = choose();
+
+const app = express();
+app.disable('x-powered-by');
+app.disable('etag');
+
+app.get('/t/:text', async (request, response) => {
+  const start = now();
+  const { text } = request.params;
+  const inbound = request.get(HEADER);
+  const late = 'SP'.includes(text[1]);
+  const delay = DELAYS[text[2]];
+  if (delay && !late) await timers.setTimeout(delay);
+  if (HABIT === 'poll') arm();
+  const plans = [];
+  let at = 5;
+  for (let n = 0; n < Number(text[4]); n += 1) {
+    const next = end(text, at);
+    plans.push(text.slice(at, next));
+    at = next;
+  }
+  if ('pP'.includes(text[1])) {
+    await Promise.all(plans.map((plan, n) => make(inbound, n, plan)));
+  } else {
+    for (const [n, plan] of plans.entries()) await make(inbound, n, plan);
+  }
+  if (delay && late) await timers.setTimeout(delay);
+  const status = STATUSES[text[3]];
+  write('server', inbound, inbound, request.path, status, start);
+  response.status(status).send('done');
+  if (HABIT === 'after') setTimeout(() => call(inbound, 'z', PLAN), 5);
+});
+
+if (!isMainThread) {
+  parentPort.on('message', async ({ id, inbound, number, plan }) => {
+    await call(inbound, number, plan);
+    parentPort.postMessage(id);
+  });
+} else if (mode === 'cluster' && cluster.isPrimary) {
+  cluster.fork();
+  cluster.fork();
+} else {
+  http.createServer(app).listen({ port: Number(PORT), host: '127.0.0.1', backlog: 2048 });
+}

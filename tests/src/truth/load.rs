@@ -1,0 +1,116 @@
+//! The closed-loop load: so many clients, each with one connection, each asking again when it was answered.
+//!
+//! Shape: plans → rows of the ledger, kept in memory. The load is never observed: its rows are where trees begin.
+use super::plan::{Dice, Plan, Rules};
+use crate::{
+    http::{Connection, Response},
+    ledger::{HEADER, Kind, Row},
+    wait::{PATIENCE, eventually},
+};
+use anyhow::{Context, Result, ensure};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// The load's name in rows.
+pub const SERVICE: &str = "load";
+
+/// A runtime with hundreds of requests in its hands may take that long for one.
+const LONGEST: Duration = Duration::from_secs(150);
+
+/// What to ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// Whom.
+    pub address: SocketAddr,
+    /// How many at once.
+    pub concurrency: usize,
+    /// How many in all.
+    pub requests: u64,
+    /// What the world can do.
+    pub rules: Rules,
+    /// The same seed, the same requests.
+    pub seed: u64,
+}
+
+/// Asks, and gives a row per request.
+pub fn run(order: Order) -> Result<Vec<Row>> {
+    let next = AtomicU64::new(0);
+    let rows: Vec<Vec<Row>> = std::thread::scope(|scope| {
+        let next = &next;
+        let client = || {
+            std::thread::Builder::new()
+                .stack_size(256 * 1024)
+                .spawn_scoped(scope, move || client(order, next))
+        };
+        let clients = (0..order.concurrency).map(|_| client()).collect::<Result<Vec<_>, _>>()?;
+        let rows = clients.into_iter().map(|client| client.join().ok().context("a client panicked")?);
+        rows.collect::<Result<_>>()
+    })?;
+    let rows = rows.concat();
+    let failed = rows.iter().filter(|row| row.status == 0).count();
+    // A world that breaks under its load shows nothing.
+    ensure!(failed * 100 <= rows.len(), "{failed} of {} requests were not answered", rows.len());
+    Ok(rows)
+}
+
+fn client(order: Order, next: &AtomicU64) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let mut connection = None;
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= order.requests {
+            return Ok(rows);
+        }
+        let plan = Plan::roll(order.rules, &mut Dice::new(order.seed.wrapping_add(number << 20)));
+        let (path, id) = (plan.path(), format!("{number}"));
+        let start_ns = unix_ns()?;
+        let answer = ask(order.address, &mut connection, &path, &id);
+        let status = match answer {
+            Ok(answer) => {
+                ensure!(answer.status == plan.status(), "{path} was answered with {}", answer.status);
+                answer.status
+            }
+            Err(_) => 0,
+        };
+        rows.push(Row {
+            id: id.clone(),
+            parent: None,
+            kind: Kind::Client,
+            call: id,
+            service: SERVICE.to_owned(),
+            pid: std::process::id(),
+            method: "GET".to_owned(),
+            path,
+            status,
+            start_ns,
+            end_ns: unix_ns()?,
+        });
+    }
+}
+
+/// Over the client's connection, while it lasts.
+fn ask(address: SocketAddr, kept: &mut Option<Connection>, path: &str, id: &str) -> Result<Response> {
+    // A full queue of the listener refuses: that is no answer, but nothing has happened yet either.
+    let mut open = match kept.take() {
+        Some(open) => open,
+        None => {
+            let open = eventually("a connection", PATIENCE, || Ok(Connection::open(address).ok()))?;
+            open.patient(LONGEST)?
+        }
+    };
+    let answer = open.get(path, &[(HEADER, id)])?;
+    let closes = answer.field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    // HTTP/1.0 closes unless it says otherwise, and then gives no length either.
+    if !closes && answer.field("content-length").or(answer.field("transfer-encoding")).is_some() {
+        *kept = Some(open);
+    }
+    Ok(answer)
+}
+
+/// The time of day.
+pub(super) fn unix_ns() -> Result<u64> {
+    Ok(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())?)
+}

@@ -1,0 +1,260 @@
+//! Which programs the ledger judges: one row per runtime, and how its program is started.
+//!
+//! Shape: [`RUNTIMES`]. A row's program is under `tests/apps/truth`; what it needs was built into `.cache/truth` by
+//! `cargo xtask setup`. Every program reads the same environment: `PORT`, `SERVICE` (its name in rows), `PEERS` (base
+//! addresses of all services, the leaf last), `LEDGER` (a folder for rows), `HABIT` (see [`Runtime::habit`]) and `POOL` (connections to the leaf, at most;
+//! towards others that many are kept, and more are made when they are needed: a bound there could wait for itself).
+use super::plan::Rules;
+use crate::process::command;
+use std::{path::Path, process::Command};
+
+/// One program under test.
+#[derive(Clone, Copy, Debug)]
+pub struct Runtime {
+    /// Its name in the table.
+    pub name: &'static str,
+    /// What it can do.
+    pub rules: Rules,
+    /// What it does besides: `poll` calls the leaf on nobody's behalf while requests come, from a worker that the first
+    /// request starts; `after` makes one more call when a request was answered; `queue` has three workers, started by the
+    /// first request, make the calls of all.
+    pub habit: &'static str,
+    /// Its workers do not listen: the agent must be told which processes they are.
+    pub hidden_workers: bool,
+    /// Starts it.
+    pub start: fn(&Paths<'_>) -> Command,
+    /// Share of the calls within its processes whose parent must be found; none if nothing is promised yet.
+    pub promise: Option<f64>,
+    /// Requests at once in the short run of `cargo xtask test`; none: not part of it.
+    pub short: Option<usize>,
+    /// It opens a connection for each request, which few listeners' queues bear at 512.
+    pub most: usize,
+}
+
+/// Where things are.
+#[derive(Clone, Copy, Debug)]
+pub struct Paths<'a> {
+    /// `tests/apps/truth`.
+    pub sources: &'a Path,
+    /// `.cache/truth`.
+    pub built: &'a Path,
+    /// The world's folder.
+    pub scratch: &'a Path,
+    /// Where it is to listen.
+    pub port: u16,
+    /// Where the leaf listens.
+    pub leaf: u16,
+    /// Its name in rows.
+    pub service: &'a str,
+    /// The folder for rows.
+    pub ledger: &'a Path,
+}
+
+/// Handles any number of requests at once, calls itself, and calls one by one: a thread per request from start to end.
+const THREADS: Rules = Rules { callers: 1, itself: true, parallel: false, proxy: false };
+/// A bounded pool: it would wait for itself, so it calls siblings.
+const POOLED: Rules = Rules { callers: 3, itself: false, parallel: false, proxy: false };
+/// Everything.
+const FREE: Rules = Rules { callers: 1, itself: true, parallel: true, proxy: false };
+/// Everything, but calls wait for a worker: through a service that calls itself they would wait for themselves.
+const QUEUED: Rules = Rules { callers: 2, itself: false, parallel: true, proxy: false };
+/// A reverse proxy.
+const PROXY: Rules = Rules { callers: 1, itself: false, parallel: false, proxy: true };
+
+/// Thread-per-request stacks keep their promise at every concurrency.
+const THREAD_PER_REQUEST: Option<f64> = Some(0.999);
+
+const NOTHING: Runtime = Runtime {
+    name: "",
+    rules: FREE,
+    habit: "",
+    hidden_workers: false,
+    start: go,
+    promise: None,
+    short: None,
+    most: 512,
+};
+
+/// The table.
+pub const RUNTIMES: &[Runtime] = &[
+    Runtime {
+        name: "flask",
+        rules: THREADS,
+        // A thread and a connection per request.
+        start: |paths| script(paths, "flask_app.py", ""),
+        promise: THREAD_PER_REQUEST,
+        short: Some(8),
+        ..NOTHING
+    },
+    Runtime {
+        name: "gunicorn-sync",
+        rules: POOLED,
+        start: |paths| gunicorn(paths, &["--worker-class", "sync", "--workers", "4"]),
+        promise: THREAD_PER_REQUEST,
+        ..NOTHING
+    },
+    Runtime {
+        name: "gunicorn-gthread",
+        rules: POOLED,
+        start: |paths| gunicorn(paths, &["--worker-class", "gthread", "--workers", "2", "--threads", "8"]),
+        promise: THREAD_PER_REQUEST,
+        short: Some(8),
+        ..NOTHING
+    },
+    Runtime {
+        name: "gunicorn-pool",
+        rules: Rules { parallel: true, ..POOLED },
+        start: |paths| gunicorn(paths, &["--worker-class", "gthread", "--workers", "1", "--threads", "16"]),
+        ..NOTHING
+    },
+    Runtime { name: "fastapi-httpx", start: |paths| script(paths, "fastapi_app.py", "asyncio"), ..NOTHING },
+    Runtime { name: "fastapi-uvloop", start: |paths| script(paths, "fastapi_app.py", "uvloop"), ..NOTHING },
+    Runtime { name: "aiohttp", start: |paths| script(paths, "aiohttp_app.py", "asyncio"), ..NOTHING },
+    Runtime { name: "aiohttp-uvloop", start: |paths| script(paths, "aiohttp_app.py", "uvloop"), ..NOTHING },
+    Runtime { name: "go", start: go, short: Some(8), ..NOTHING },
+    Runtime { name: "node-http", start: |paths| node(paths, &["http"]), short: Some(8), ..NOTHING },
+    Runtime { name: "node-fetch", start: |paths| node(paths, &["fetch"]), ..NOTHING },
+    Runtime { name: "node-axios", start: |paths| node(paths, &["axios"]), ..NOTHING },
+    Runtime { name: "node-undici", start: |paths| node(paths, &["undici"]), ..NOTHING },
+    Runtime {
+        name: "node-cluster",
+        hidden_workers: true,
+        start: |paths| node(paths, &["http", "cluster"]),
+        ..NOTHING
+    },
+    Runtime { name: "node-threads", start: |paths| node(paths, &["http", "threads"]), ..NOTHING },
+    Runtime {
+        name: "spring",
+        rules: Rules { callers: 2, ..POOLED },
+        start: spring,
+        promise: THREAD_PER_REQUEST,
+        ..NOTHING
+    },
+    Runtime {
+        name: "flask-poll",
+        habit: "poll",
+        rules: THREADS,
+        start: |paths| script(paths, "flask_app.py", ""),
+        ..NOTHING
+    },
+    Runtime {
+        name: "flask-after",
+        habit: "after",
+        rules: THREADS,
+        start: |paths| script(paths, "flask_app.py", ""),
+        ..NOTHING
+    },
+    Runtime {
+        name: "flask-queue",
+        habit: "queue",
+        rules: QUEUED,
+        start: |paths| script(paths, "flask_app.py", ""),
+        ..NOTHING
+    },
+    Runtime {
+        name: "aiohttp-poll",
+        habit: "poll",
+        start: |paths| script(paths, "aiohttp_app.py", "asyncio"),
+        ..NOTHING
+    },
+    Runtime {
+        name: "aiohttp-after",
+        habit: "after",
+        start: |paths| script(paths, "aiohttp_app.py", "asyncio"),
+        ..NOTHING
+    },
+    Runtime {
+        name: "aiohttp-queue",
+        habit: "queue",
+        rules: QUEUED,
+        start: |paths| script(paths, "aiohttp_app.py", "asyncio"),
+        ..NOTHING
+    },
+    Runtime { name: "go-poll", habit: "poll", start: go, ..NOTHING },
+    Runtime { name: "go-after", habit: "after", start: go, ..NOTHING },
+    Runtime { name: "go-queue", habit: "queue", rules: QUEUED, start: go, ..NOTHING },
+    Runtime { name: "node-poll", habit: "poll", start: |paths| node(paths, &["http"]), ..NOTHING },
+    Runtime { name: "node-after", habit: "after", start: |paths| node(paths, &["http"]), ..NOTHING },
+    Runtime {
+        name: "node-queue",
+        habit: "queue",
+        rules: QUEUED,
+        start: |paths| node(paths, &["http"]),
+        ..NOTHING
+    },
+    Runtime { name: "nginx", rules: PROXY, start: nginx, short: Some(8), ..NOTHING },
+];
+
+fn python(paths: &Paths<'_>, program: &str) -> Command {
+    let mut python = command(paths.built.join("python/venv/bin").join(program));
+    python.env("PYTHONPATH", paths.sources.join("python")).env("PYTHONDONTWRITEBYTECODE", "1");
+    python
+}
+
+/// A program of `tests/apps/truth/python` that starts its own server.
+fn script(paths: &Paths<'_>, name: &str, argument: &str) -> Command {
+    let mut script = python(paths, "python");
+    script.arg(paths.sources.join("python").join(name)).arg(argument);
+    script
+}
+
+fn gunicorn(paths: &Paths<'_>, worker: &[&str]) -> Command {
+    let mut gunicorn = python(paths, "gunicorn");
+    let bind = format!("127.0.0.1:{}", paths.port);
+    gunicorn.args(["--bind", &bind, "--backlog", "2048", "--keep-alive", "75", "--timeout", "120"]);
+    gunicorn.args(["--log-level", "warning", "--no-control-socket"]).args(worker).arg("flask_app:app");
+    gunicorn
+}
+
+fn go(paths: &Paths<'_>) -> Command {
+    command(paths.built.join("go/truth"))
+}
+
+fn node(paths: &Paths<'_>, arguments: &[&str]) -> Command {
+    let mut node = command("node");
+    node.arg(paths.sources.join("node/server.js")).args(arguments);
+    node.env("NODE_PATH", paths.built.join("node/node_modules"));
+    node
+}
+
+fn spring(paths: &Paths<'_>) -> Command {
+    let mut java = command("java");
+    java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx192m", "-jar"]);
+    java.arg(paths.built.join("spring/truth.jar"));
+    java
+}
+
+/// nginx writes its own two rows by its access log, to the millisecond: its times are not judged.
+fn nginx(paths: &Paths<'_>) -> Command {
+    let Paths { scratch, port, leaf, service, ledger, .. } = *paths;
+    let (root, ledger) = (scratch.display(), ledger.display());
+    let common =
+        format!(r#""service":"{service}","pid":$pid,"method":"$request_method","start_ns":0,"end_ns":0"#);
+    let text = format!(
+        r#"daemon off; worker_processes 2; error_log stderr error; pid {root}/{service}.pid; user root;
+events {{ worker_connections 4096; }}
+http {{
+  log_format server '{{"id":"$http_x_ledger_id/s","parent":"$http_x_ledger_id","kind":"server","call":"$http_x_ledger_id","status":$status,"path":"$request_uri",{common}}}';
+  log_format client '{{"id":"$http_x_ledger_id.p","parent":"$http_x_ledger_id/s","kind":"client","call":"$http_x_ledger_id.p","status":$upstream_status,"path":"$uri",{common}}}';
+  client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
+  uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi; keepalive_requests 1000000000;
+  upstream leaf {{ server 127.0.0.1:{leaf}; keepalive 16; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=2048;
+    access_log {ledger}/{service}-server.jsonl server; access_log {ledger}/{service}-client.jsonl client;
+    location / {{
+      rewrite ^/t/0....(.*)$ /t/$1 break;
+      proxy_pass http://leaf; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_set_header X-Ledger-Id "${{http_x_ledger_id}}.p";
+    }}
+  }}
+}}
+"#
+    );
+    let config = scratch.join(format!("{service}.conf"));
+    let mut nginx = command("nginx");
+    // The program that checks the configuration says what is wrong with it better than we could.
+    let _ = std::fs::write(&config, text);
+    nginx.args(["-e", "stderr", "-c"]).arg(config);
+    nginx
+}
