@@ -58,7 +58,10 @@ impl Correlator {
         };
         let (server, is_reader, alone) = match process.tasks.works_for(goroutine) {
             WorksFor::Read { id, alone } => (id, true, alone),
-            WorksFor::Born(id) => (id, false, true),
+            WorksFor::Born(id) => {
+                process.tasks.acts(goroutine);
+                (id, false, true)
+            }
             WorksFor::Several => return Some(Err(Unparented::ThreadShared)),
             // What the process does by itself is still learned, for calls of which nobody says who asked.
             WorksFor::Nobody if claim.is_some() && process.open.count() > 0 => {
@@ -142,7 +145,10 @@ impl Correlator {
             Standing::Withdrawn => self.unparent(call, Unparented::GoroutineShared, out),
             Standing::Unknown => self.unparent(call, Unparented::Uncalibrated, out),
             Standing::Proven | Standing::Stood => {
-                let opened = self.forest.get(candidate.server).map(|node| (node.opened.actor.process, node.opened.head_at));
+                let opened = self
+                    .forest
+                    .get(candidate.server)
+                    .map(|node| (node.opened.actor.process, node.opened.head_at));
                 match opened {
                     Some((process, head_at)) if self.was_lost_since(process, head_at) => {
                         self.unparent(call, Unparented::AfterLoss, out);

@@ -66,6 +66,7 @@ impl Correlator {
         process.open.add(opened.id);
         process.threads.read(opened.actor, opened.id, opened.conn);
         if let Some(goroutine) = opened.actor.goroutine {
+            process.tasks.forget_old(self.now, self.settings.hold_ns);
             process.tasks.read(goroutine, opened);
         }
         if let Some(context) = &received.context {
@@ -191,7 +192,7 @@ impl Correlator {
             process.open.remove(id);
             process.threads.ended(reader, id);
             if let Some(goroutine) = reader.goroutine {
-                process.tasks.ended(goroutine, id, answered);
+                process.tasks.ended(goroutine, id, answered.then_some(ended_at));
             }
             if let Some(context) = &node.received.context {
                 process.contexts.remove(context, id);

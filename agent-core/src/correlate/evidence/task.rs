@@ -28,8 +28,13 @@ use std::{collections::VecDeque, num::NonZeroU64};
 pub(in crate::correlate) const PROOFS: u32 = 32;
 /// Enough for a link that was held and not contradicted.
 pub(in crate::correlate) const PROOFS_THAT_STOOD: u32 = 6;
-/// Descendants remembered per process, the latest: at a thousand requests a second that start four each, two seconds.
-const BORN_MAX: usize = 8_192;
+/// Descendants remembered per process, for a while after their request: ten thousand births a second. Those beyond are nobody's.
+const BORN_MAX: usize = 32_768;
+/// How much longer they are remembered than links are held.
+const MARGIN_NS: u64 = 1_000_000_000;
+/// A site of so many goroutines that never called nor created any is not looked at again: every request of net/http has one that
+/// waits for the client to go away.
+const QUIET_BIRTHS: u32 = 256;
 /// Sites remembered per process; what is born at others is no evidence.
 const SITES_MAX: usize = 1_024;
 /// Claims of requests that are not yet written. One that was never used is replaced by the next on its connection.
@@ -94,6 +99,9 @@ struct Born {
 struct Site {
     proofs: u32,
     withdrawn: bool,
+    births: u32,
+    /// One of its goroutines called, or created another.
+    acts: bool,
 }
 
 /// What the goroutines of one process do.
@@ -102,8 +110,10 @@ pub(in crate::correlate) struct Tasks {
     /// Requests by the goroutine that read them, until they end, in the order of reading.
     read: Map<Goroutine, SmallVec<[Read; 1]>>,
     born: Map<Goroutine, Born>,
-    /// Keys of `born`, oldest first.
-    order: VecDeque<Goroutine>,
+    /// Keys of `born` by request.
+    families: Map<ExchangeId, SmallVec<[Goroutine; 4]>>,
+    /// Answered requests that are over, and since when, oldest first.
+    over: VecDeque<(Nanos, ExchangeId)>,
     sites: Map<u64, Site>,
     claims: Map<ConnId, Claim>,
     /// Claims ever seen: the program says who asks.
@@ -120,14 +130,31 @@ impl Tasks {
     }
 
     /// A request is over. One that was never answered says nothing of what goes on in its name.
-    pub(in crate::correlate) fn ended(&mut self, reader: Goroutine, id: ExchangeId, answered: bool) {
-        if !answered {
-            self.born.retain(|_, born| born.request != id);
+    pub(in crate::correlate) fn ended(&mut self, reader: Goroutine, id: ExchangeId, answered: Option<Nanos>) {
+        match answered {
+            None => self.forget(id),
+            Some(at) if self.families.contains_key(&id) => self.over.push_back((at, id)),
+            Some(_) => {}
         }
         let Some(requests) = self.read.get_mut(&reader) else { return };
         requests.retain(|held| held.id != id);
         if requests.is_empty() {
             self.read.remove(&reader);
+        }
+    }
+
+    /// Descendants of requests that were over long before links of now are held are forgotten.
+    pub(in crate::correlate) fn forget_old(&mut self, now: Nanos, hold_ns: u64) {
+        while let Some((_, id)) =
+            self.over.pop_front_if(|(at, _)| now.since(*at) > hold_ns.saturating_add(MARGIN_NS))
+        {
+            self.forget(id);
+        }
+    }
+
+    fn forget(&mut self, request: ExchangeId) {
+        for goroutine in self.families.remove(&request).unwrap_or_default() {
+            self.born.remove(&goroutine);
         }
     }
 
@@ -167,18 +194,28 @@ impl Tasks {
     /// A goroutine was born while its parent worked for a request whose response had not begun.
     pub(in crate::correlate) fn bear(&mut self, spawn: Spawn, request: ExchangeId) {
         self.births += 1;
+        self.acts(spawn.parent);
         if self.sites.len() >= SITES_MAX && !self.sites.contains_key(&spawn.site) {
             return;
         }
-        self.sites.entry(spawn.site).or_default();
-        if self.order.len() >= BORN_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.born.remove(&oldest);
+        let site = self.sites.entry(spawn.site).or_default();
+        site.births = site.births.saturating_add(1);
+        let is_quiet = site.births > QUIET_BIRTHS && !site.acts;
+        if is_quiet || self.born.len() >= BORN_MAX {
+            return;
         }
         let born = Born { request, parent: spawn.parent, site: spawn.site, counted: false };
         if self.born.insert(spawn.goroutine, born).is_none() {
-            self.order.push_back(spawn.goroutine);
+            self.families.entry(request).or_default().push(spawn.goroutine);
+        }
+    }
+
+    /// A goroutine called, or created another.
+    pub(in crate::correlate) fn acts(&mut self, goroutine: Goroutine) {
+        let Some(born) = self.born.get(&goroutine) else { return };
+        if let Some(site) = self.sites.get_mut(&born.site) {
+            // What is quiet stays so: of those that were not looked at nobody knows whether they kept to their request.
+            site.acts |= site.births <= QUIET_BIRTHS;
         }
     }
 
@@ -190,14 +227,19 @@ impl Tasks {
         }
     }
 
-    /// A descendant did nothing after its request's response had begun, for as long as links are held.
+    /// A descendant, and those between it and the reader, did nothing after their request's response had begun, for as long as links
+    /// are held.
     pub(in crate::correlate) fn stood(&mut self, goroutine: Goroutine) {
-        let Some(born) = self.born.get_mut(&goroutine) else { return };
-        if std::mem::replace(&mut born.counted, true) {
-            return;
-        }
-        if let Some(site) = self.sites.get_mut(&born.site) {
-            site.proofs = site.proofs.saturating_add(1);
+        let mut next = goroutine;
+        for _ in 0..GENERATIONS_MAX {
+            let Some(born) = self.born.get_mut(&next) else { return };
+            if std::mem::replace(&mut born.counted, true) {
+                return;
+            }
+            if let Some(site) = self.sites.get_mut(&born.site) {
+                site.proofs = site.proofs.saturating_add(1);
+            }
+            next = born.parent;
         }
     }
 
@@ -236,7 +278,8 @@ impl Tasks {
     /// Sites in use and sites withdrawn, for `explain`.
     pub(in crate::correlate) fn sites(&self) -> (usize, usize) {
         let withdrawn = self.sites.values().filter(|site| site.withdrawn).count();
-        let used = self.sites.values().filter(|site| !site.withdrawn && site.proofs >= PROOFS_THAT_STOOD).count();
+        let used =
+            self.sites.values().filter(|site| !site.withdrawn && site.proofs >= PROOFS_THAT_STOOD).count();
         (used, withdrawn)
     }
 }
