@@ -22,7 +22,9 @@ pub enum Unknown {
     #[error("{0} is not a version whose goroutines are known (go1.21 to go1.26)")]
     Version(String),
     /// Thread-local storage of other libraries, and no symbol to tell where Go's part is.
-    #[error("it is linked with thread-local variables of C, and stripped: where it keeps its goroutine cannot be told")]
+    #[error(
+        "it is linked with thread-local variables of C, and stripped: where it keeps its goroutine cannot be told"
+    )]
     ThreadLocals,
     /// The line table is missing, or too large to be looked at.
     #[error("it has no table of functions (.gopclntab) that can be read")]

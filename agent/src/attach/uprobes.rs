@@ -9,7 +9,10 @@ use crate::attach::{
     kernel::Kernel,
     processes::Go,
 };
-use aya::programs::{ProgramError, UProbe, uprobe::{UProbeLinkId, UProbeScope}};
+use aya::programs::{
+    ProgramError, UProbe,
+    uprobe::{UProbeLinkId, UProbeScope},
+};
 use std::{
     collections::{HashMap, HashSet},
     fs::File,
@@ -86,7 +89,7 @@ impl Kernel {
             !image.users.is_empty()
         });
         for (program, link) in gone {
-            if let Err(error) = self.uprobe(program).and_then(|probe| Ok(probe.detach(link)?)) {
+            if let Err(error) = self.uprobe(program).and_then(|probe| probe.detach(link)) {
                 debug!(program, %error, "cannot detach");
             }
         }

@@ -8,11 +8,12 @@ use std::{
 };
 use thiserror::Error;
 use wirespan_common::event::{
-    self as wire, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord, ProgressRecord,
-    SpawnRecord, StateRecord, direction, flags, kind, source, tcp_state,
+    self as wire, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord,
+    ProgressRecord, SpawnRecord, StateRecord, direction, flags, kind, source, tcp_state,
 };
 use wirespan_core::event::{
-    Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source, Spawn, Uncopied,
+    Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source, Spawn,
+    Uncopied,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 

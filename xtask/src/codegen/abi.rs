@@ -9,8 +9,8 @@ use std::{
 };
 use wirespan_common::{
     event::{
-        BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord, ProgressRecord, SpawnRecord,
-        StateRecord,
+        BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord,
+        ProgressRecord, SpawnRecord, StateRecord,
     },
     offsets::{Kernel, Offsets},
     policy::{ConnectionState, Mark, Policy, Process},
