@@ -134,11 +134,14 @@ fn gather(agent: Agent, calls: usize) -> Result<Tally> {
     Ok(tally)
 }
 
+/// Calls by which a `go` statement is learned: their links are held, and then there is not enough to show for them.
+const LEARNING: usize = 5;
+
 /// Of what can be known, 99 of 100 are known.
 fn demand(tally: &Tally) -> Result<()> {
     for way in KNOWABLE {
         let Some((calls, right)) = tally.get(way) else { continue };
-        ensure!(right * 100 >= calls * 99, "{way}: {right} of {calls} calls have a parent: {tally:?}");
+        ensure!(right * 100 >= calls.saturating_sub(LEARNING) * 99, "{way}: {right} of {calls} calls have a parent: {tally:?}");
     }
     let by_itself = ["tick", "poll"].iter().filter_map(|way| tally.get(*way)).map(|(_, right)| right);
     ensure!(by_itself.sum::<usize>() == 0, "what no request caused has a parent: {tally:?}");
