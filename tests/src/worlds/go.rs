@@ -141,7 +141,10 @@ const LEARNING: usize = 5;
 fn demand(tally: &Tally) -> Result<()> {
     for way in KNOWABLE {
         let Some((calls, right)) = tally.get(way) else { continue };
-        ensure!(right * 100 >= calls.saturating_sub(LEARNING) * 99, "{way}: {right} of {calls} calls have a parent: {tally:?}");
+        ensure!(
+            right * 100 >= calls.saturating_sub(LEARNING) * 99,
+            "{way}: {right} of {calls} calls have a parent: {tally:?}"
+        );
     }
     let by_itself = ["tick", "poll"].iter().filter_map(|way| tally.get(*way)).map(|(_, right)| right);
     ensure!(by_itself.sum::<usize>() == 0, "what no request caused has a parent: {tally:?}");
