@@ -9,6 +9,7 @@
 //! A request that only one side of the script mentions has its other end on another node.
 //! Options: `ctx=<trace>.<parent>` (digits), `ctx=<trace>` (no parent), `unsampled`, `host=<name>`, `conn=<name>`, `go=<goroutine>`, `nat` (the
 //! client's end sees a virtual address), `inferred` (the end was inferred).
+mod goroutine_truth;
 mod goroutines;
 mod lifetime;
 mod peers;
