@@ -20,6 +20,10 @@ pub mod kind {
     pub const EXIT: u16 = 6;
     /// [`super::ListenRecord`].
     pub const LISTEN: u16 = 7;
+    /// [`super::ClaimRecord`].
+    pub const CLAIM: u16 = 8;
+    /// [`super::SpawnRecord`].
+    pub const SPAWN: u16 = 9;
 }
 
 /// Which way bytes moved, seen from the process whose call moved them.
@@ -245,3 +249,34 @@ pub struct ListenRecord {
     pub reserved: [u8; 6],
 }
 const _: () = assert!(size_of::<ListenRecord>() == 56);
+
+/// A goroutine is about to have a request sent on a connection: the next one on it is its own, whoever writes the bytes.
+/// Written at `net/http.(*persistConn).roundTrip`, at most once per request.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ClaimRecord {
+    /// First.
+    pub header: Header,
+    /// Socket cookie.
+    pub conn: u64,
+    /// goid of the goroutine that asked.
+    pub goroutine: u64,
+    /// goid of the goroutine that created it, or 0.
+    pub parent_goroutine: u64,
+}
+const _: () = assert!(size_of::<ClaimRecord>() == 56);
+
+/// A goroutine was created. Written in `runtime.newproc`, once per `go` statement that runs.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SpawnRecord {
+    /// First.
+    pub header: Header,
+    /// Its goid.
+    pub goroutine: u64,
+    /// goid of the goroutine that ran the `go` statement.
+    pub parent_goroutine: u64,
+    /// Address of the `go` statement: the same for all goroutines that it creates.
+    pub site: u64,
+}
+const _: () = assert!(size_of::<SpawnRecord>() == 56);

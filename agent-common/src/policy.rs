@@ -107,7 +107,7 @@ pub struct Process {
     pub goid_offset: u32,
     /// Go: offset of `parentGoid` in `g`, 0 if absent.
     pub parent_goid_offset: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Go: offset of `gopc` in `g`, the address of the `go` statement that created it.
+    pub gopc_offset: u32,
 }
 const _: () = assert!(size_of::<Process>() == 24);

@@ -13,6 +13,7 @@ mod client;
 mod evidence;
 mod explain;
 mod forest;
+mod goroutine;
 mod node;
 mod process;
 mod reason;
@@ -21,7 +22,7 @@ mod server;
 mod tests;
 mod waits;
 
-pub use explain::{ProcessLinks, ThreadEvidence, ThreadState};
+pub use explain::{ProcessLinks, TaskEvidence, ThreadEvidence, ThreadState};
 pub use reason::{Correlation, Unparented};
 
 use crate::{

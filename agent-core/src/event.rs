@@ -142,6 +142,17 @@ pub enum Ending {
     Reset,
 }
 
+/// A goroutine's birth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spawn {
+    /// The new one.
+    pub goroutine: NonZeroU64,
+    /// The one that created it.
+    pub parent: NonZeroU64,
+    /// The `go` statement.
+    pub site: u64,
+}
+
 /// One thing the kernel side saw.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
@@ -170,6 +181,24 @@ pub enum Event<'a> {
         egress: Option<Reached>,
         /// How far the received bytes had come.
         ingress: Option<Reached>,
+    },
+    /// A goroutine is about to have a request sent: the next one on this connection is its own, whoever writes the bytes.
+    Claim {
+        /// Connection.
+        conn: ConnId,
+        /// When.
+        at: Nanos,
+        /// Who asked.
+        actor: Actor,
+    },
+    /// A goroutine was created.
+    Spawn {
+        /// Its process.
+        process: ProcessId,
+        /// When.
+        at: Nanos,
+        /// Which.
+        spawn: Spawn,
     },
     /// A process ended: what it had open will not be answered.
     Exit {

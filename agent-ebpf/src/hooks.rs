@@ -1,4 +1,5 @@
 //! Attach points, by subject. Each hook is one call; `agent/src/attach/hooks.rs` lists every one of them.
 mod connections;
+mod goroutines;
 mod processes;
 mod sockets;

@@ -5,6 +5,7 @@
 //! Not here: which processes to observe (see `discover`), what the records mean (see `events`).
 pub mod btf;
 mod cookies;
+pub mod go;
 pub mod hooks;
 mod kernel;
 mod load;
@@ -14,6 +15,7 @@ mod policies;
 mod processes;
 mod report;
 mod tracefs;
+mod uprobes;
 
 pub use self::{
     hooks::{HookId, Kind},

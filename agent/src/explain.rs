@@ -59,6 +59,8 @@ pub struct Explanation {
     pub why: String,
     /// Version and pid of the agent that answers; `None` if no agent runs.
     pub agent: Option<String>,
+    /// What is known of its program, and what is not, in words.
+    pub program: Vec<String>,
     /// What was seen of it.
     pub work: Work,
     /// Spans by the evidence for their parent.
@@ -86,6 +88,7 @@ impl Explanation {
             observed,
             why,
             agent: None,
+            program: Vec::new(),
             work: Work::default(),
             links: Vec::new(),
             unparented: Vec::new(),
@@ -154,6 +157,9 @@ impl Explanation {
         )?;
         if *records == 0 {
             writeln!(f, "  no bytes on a TCP socket yet: nothing to rebuild")?;
+        }
+        for note in &self.program {
+            writeln!(f, "  program: {note}")?;
         }
         if !self.calibration.is_empty() {
             writeln!(f, "  evidence: {}", self.calibration)?;

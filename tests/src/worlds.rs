@@ -6,6 +6,7 @@ mod calls;
 mod collector;
 mod commands;
 mod context;
+mod go;
 mod http;
 mod kernel;
 mod links;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Scene> {
         context::SCENES,
         calls::SCENES,
         links::SCENES,
+        go::SCENES,
         commands::SCENES,
         operate::SCENES,
         collector::SCENES,

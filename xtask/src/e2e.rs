@@ -9,9 +9,10 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 
 /// Programs that the worlds start, and the Debian packages that bring them.
-pub(crate) const NEEDS: [Need; 6] = [
+pub(crate) const NEEDS: [Need; 7] = [
     Need::Program { program: "cc", package: "gcc" },
     Need::Program { program: "curl", package: "curl" },
+    Need::Program { program: "go", package: "golang-go" },
     Need::Program { program: "nginx", package: "nginx-light" },
     Need::Program { program: "python3", package: "python3" },
     Need::Program { program: "setpriv", package: "util-linux" },

@@ -5,6 +5,7 @@
 //! | the call | and at the candidate's answer | link |
 //! |---|---|---|
 //! | hands on a context that one open request carries | – | that request, at once (`wire`) |
+//! | asked for by a goroutine that works for the candidate | see `goroutine` | `task` |
 //! | by the thread that read the candidate | same thread answers, process calibrated | `thread` |
 //! | while the candidate was alone | the call had its answer before | `only`, at the next tick |
 //! | by the thread that read the candidate | same thread answers, process not known yet | held until the process is |
@@ -44,7 +45,7 @@ impl Correlator {
             None => Writer::Nobody,
         };
         // Even a call that needs no candidate tells something about its process.
-        let candidate = self.candidate(&opened);
+        let candidate = self.task_candidate(&opened).unwrap_or_else(|| self.candidate(&opened));
         if found == Found::Nothing {
             self.peers.wait(&opened);
         }
@@ -141,7 +142,7 @@ impl Correlator {
             (false, false) if background => Err(Unparented::Background),
             (false, false) if remembers_loss => Err(Unparented::AfterLoss),
             (false, false) => Err(Unparented::SeveralOpen),
-            _ => Ok(Candidate { server, by_thread, by_only, late: late || begun }),
+            _ => Ok(Candidate { server, by_thread, by_only, late: late || begun, task: None }),
         }
     }
 
@@ -167,6 +168,9 @@ impl Correlator {
         out: &mut Vec<Span>,
     ) {
         let Some(node) = self.forest.get(call) else { return };
+        if let Some(caller) = candidate.task {
+            return self.judge_task(call, candidate.server, caller, answering, out);
+        }
         let waited_for = node.was_answered_by(answering.at);
         let process_id = node.opened.actor.process;
         let Some(process) = self.processes.get_mut(process_id) else { return };
@@ -246,7 +250,14 @@ impl Correlator {
 
     /// The call has stood the hold time and its candidate is not answered yet: where threads are proven, no answer is needed.
     pub(super) fn judge_unanswered(&mut self, call: ExchangeId, out: &mut Vec<Span>) -> bool {
-        let Some(candidate) = self.candidate_of(call).filter(|_| self.is_proven(call)) else { return false };
+        let Some(candidate) = self.candidate_of(call) else { return false };
+        if candidate.task.is_some_and(|caller| self.reads_still(caller, candidate.server)) {
+            self.link(call, candidate.server, Evidence::Task, out);
+            return true;
+        }
+        if !self.is_proven(call) {
+            return false;
+        }
         self.link(call, candidate.server, Evidence::Thread, out);
         true
     }

@@ -37,11 +37,26 @@ pub struct ThreadEvidence {
     pub proofs_needed: u32,
 }
 
+/// What the goroutines of a process have shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskEvidence {
+    /// Requests of which a goroutine was seen to ask for them.
+    pub claims: u64,
+    /// Goroutines that were born while their parent worked for a request.
+    pub births: u64,
+    /// `go` statements whose goroutines work for the request that created them.
+    pub sites_in_use: usize,
+    /// `go` statements whose goroutines worked on after it was answered: no evidence.
+    pub sites_withdrawn: usize,
+}
+
 /// The links of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessLinks {
     /// Thread evidence.
     pub thread: ThreadEvidence,
+    /// Goroutine evidence.
+    pub task: TaskEvidence,
     /// Destinations of such calls: there `only` is no evidence.
     pub background_destinations: usize,
     /// Calls made while no request was open, or that outlived the only one.
@@ -67,6 +82,7 @@ pub(super) fn explain(process: &Process) -> ProcessLinks {
         None if threads.is_calibrated() => ThreadState::InUse,
         None => ThreadState::Learning,
     };
+    let (sites_in_use, sites_withdrawn) = process.tasks.sites();
     let evidence = [Evidence::Wire, Evidence::Peer, Evidence::Task, Evidence::Thread, Evidence::Only];
     ProcessLinks {
         thread: ThreadEvidence {
@@ -75,6 +91,12 @@ pub(super) fn explain(process: &Process) -> ProcessLinks {
             answered_elsewhere: threads.answered_elsewhere,
             proofs: threads.proofs,
             proofs_needed: PROOFS,
+        },
+        task: TaskEvidence {
+            claims: process.tasks.claimed,
+            births: process.tasks.births,
+            sites_in_use,
+            sites_withdrawn,
         },
         background_destinations: process.background.destinations(),
         background_calls: process.background.calls,

@@ -1,7 +1,10 @@
 //! One exchange on its way to become a span.
 //!
 //! Shape: data only; who may change what is said in `forest`. Clock: event time.
-use super::{Unparented, evidence::wire::Received};
+use super::{
+    Unparented,
+    evidence::{task::Goroutine, wire::Received},
+};
 use crate::{
     event::Nanos,
     exchange::{Answering, Ended, ExchangeId, Opened},
@@ -53,6 +56,18 @@ pub(super) struct Candidate {
     pub(super) by_only: bool,
     /// Its answer had already begun.
     pub(super) late: bool,
+    /// Which goroutine asked for the call, if that is the evidence: it works for the candidate.
+    pub(super) task: Option<Caller>,
+}
+
+/// The goroutine that asked for a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    pub(super) goroutine: Goroutine,
+    /// When it asked.
+    pub(super) at: Nanos,
+    /// It had read the candidate; else it descends from the one that had.
+    pub(super) is_reader: bool,
 }
 
 /// One exchange.

@@ -5,6 +5,7 @@ use super::{
     Map, Unparented,
     evidence::{
         only::{Background, OpenRequests},
+        task::Tasks,
         thread::Threads,
         wire::Contexts,
     },
@@ -25,6 +26,7 @@ const FINISHED_MAX: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Process {
     pub(super) threads: Threads,
+    pub(super) tasks: Tasks,
     pub(super) open: OpenRequests,
     pub(super) background: Background,
     pub(super) contexts: Contexts,

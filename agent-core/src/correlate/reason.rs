@@ -18,9 +18,11 @@ counters! {
         peer_unseen: "unparented", "spans", "Server: sent from this node, but the sender's end was not seen in time.";
         no_request_open: "unparented", "spans", "Client: no request was open in the process.";
         several_open: "unparented", "spans", "Client: several requests were open and nothing tells which one made the call.";
-        thread_shared: "unparented", "spans", "Client: the calling thread had several requests open at once.";
+        other_goroutine: "unparented", "spans", "Client: the goroutine that asked does not descend from one that had read an open request.";
+        goroutine_shared: "unparented", "spans", "Client: the goroutine that asked is of a kind that works on after its request was answered.";
+        thread_shared: "unparented", "spans", "Client: the calling thread or goroutine had several requests open at once.";
         answered_elsewhere: "unparented", "spans", "Client: the thread that made the call is not the one that answered its request.";
-        uncalibrated: "unparented", "spans", "Client: the process has not shown often enough that its threads answer what they read.";
+        uncalibrated: "unparented", "spans", "Client: the process has not shown often enough how its threads or goroutines work.";
         background: "unparented", "spans", "Client: the process also calls this destination when no request is open.";
         outlived: "unparented", "spans", "Client: the request was answered before this call was.";
         unanswered: "unparented", "spans", "Client: the request that may have caused it was never answered.";
@@ -50,7 +52,11 @@ pub enum Unparented {
     NoRequestOpen,
     /// Client: several were open and nothing tells which one made the call.
     SeveralOpen,
-    /// Client: the calling thread had several requests open at once.
+    /// Client: the goroutine that asked does not descend from one that had read an open request.
+    OtherGoroutine,
+    /// Client: goroutines created where this one was have worked on after their request was answered.
+    GoroutineShared,
+    /// Client: the calling thread or goroutine had several requests open at once.
     ThreadShared,
     /// Client: another thread answered the request.
     AnsweredElsewhere,
@@ -72,11 +78,13 @@ pub enum Unparented {
 
 impl Unparented {
     /// Every reason, in declared order.
-    pub const ALL: [Unparented; 13] = [
+    pub const ALL: [Unparented; 15] = [
         Unparented::Entry,
         Unparented::PeerUnseen,
         Unparented::NoRequestOpen,
         Unparented::SeveralOpen,
+        Unparented::OtherGoroutine,
+        Unparented::GoroutineShared,
         Unparented::ThreadShared,
         Unparented::AnsweredElsewhere,
         Unparented::Uncalibrated,
@@ -95,6 +103,8 @@ impl Unparented {
             Unparented::PeerUnseen => "peer_unseen",
             Unparented::NoRequestOpen => "no_request_open",
             Unparented::SeveralOpen => "several_open",
+            Unparented::OtherGoroutine => "other_goroutine",
+            Unparented::GoroutineShared => "goroutine_shared",
             Unparented::ThreadShared => "thread_shared",
             Unparented::AnsweredElsewhere => "answered_elsewhere",
             Unparented::Uncalibrated => "uncalibrated",
@@ -126,6 +136,8 @@ impl Correlation {
             Unparented::PeerUnseen => self.peer_unseen += 1,
             Unparented::NoRequestOpen => self.no_request_open += 1,
             Unparented::SeveralOpen => self.several_open += 1,
+            Unparented::OtherGoroutine => self.other_goroutine += 1,
+            Unparented::GoroutineShared => self.goroutine_shared += 1,
             Unparented::ThreadShared => self.thread_shared += 1,
             Unparented::AnsweredElsewhere => self.answered_elsewhere += 1,
             Unparented::Uncalibrated => self.uncalibrated += 1,

@@ -4,9 +4,13 @@
 //! and the client's end of a request, `begins` starts its response, `answers` starts and ends it, `reads` is the client's end of
 //! that (`hears`: its start alone), `finishes` ends what was begun, `aborts` and `abandons` end it without an answer at either end,
 //! `misses` says that the answer fell into a gap; without a request `tick`, `lost`, `exits`. At the end the agent stops.
+//! `claims` says which goroutine asks for the next request of a connection, `bears` (in the place of the request: the number of the
+//! child) that a goroutine was created at `site=`.
 //! A request that only one side of the script mentions has its other end on another node.
 //! Options: `ctx=<trace>.<parent>` (digits), `ctx=<trace>` (no parent), `unsampled`, `host=<name>`, `conn=<name>`, `go=<goroutine>`, `nat` (the
 //! client's end sees a virtual address), `inferred` (the end was inferred).
+mod goroutine_truth;
+mod goroutines;
 mod lifetime;
 mod peers;
 mod script;

@@ -113,6 +113,36 @@ impl SystemCall {
     }
 }
 
+/// The registers of a program at a probe in its code.
+#[derive(Clone, Copy)]
+pub(crate) struct Registers(*const u8);
+
+impl Registers {
+    /// From the probe's context.
+    #[inline(always)]
+    pub(crate) fn of_probe(context: *mut c_void) -> Self {
+        Self(context.cast_const().cast())
+    }
+
+    /// `RAX`.
+    #[inline(always)]
+    pub(crate) fn ax(self) -> Result<u64, Reason> {
+        Typed::read(self.0, offset_of!(PtRegs, ax) as u32)
+    }
+
+    /// `RBX`.
+    #[inline(always)]
+    pub(crate) fn bx(self) -> Result<u64, Reason> {
+        Typed::read(self.0, offset_of!(PtRegs, bx) as u32)
+    }
+
+    /// `R14`.
+    #[inline(always)]
+    pub(crate) fn r14(self) -> Result<u64, Reason> {
+        Typed::read(self.0, offset_of!(PtRegs, r14) as u32)
+    }
+}
+
 /// Result of a call, from the context of a `sys_exit_*` tracepoint: common fields, number, then result.
 #[inline(always)]
 pub(crate) fn result(context: *mut c_void) -> i64 {

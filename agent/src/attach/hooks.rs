@@ -20,6 +20,10 @@ pub enum HookId {
     SocketBytes,
     /// Pages are sent on a TCP socket without passing through user memory, where that has a function of its own.
     SocketPages,
+    /// A goroutine asks for a request on a pooled connection.
+    GoRequests,
+    /// A goroutine is created.
+    GoBirths,
 }
 
 /// The ways to see bytes cross a socket (design §3.1).
@@ -69,6 +73,8 @@ pub enum Point {
     Kretprobe(&'static str),
     /// The exits of system calls, by their names in tracefs.
     SyscallExits(&'static [&'static str]),
+    /// A place in the code of programs: loaded at start, attached to each program when it is found.
+    Uprobe,
 }
 
 /// A program of the embedded object and its place.
@@ -189,6 +195,18 @@ const SENDING: &[&str] =
 /// Calls that may receive from one.
 const RECEIVING: &[&str] = &["read", "readv", "preadv2", "recvfrom", "recvmsg", "recvmmsg", "splice"];
 
+/// A place in the code of Go programs.
+macro_rules! uprobe {
+    ($name:literal, $($fields:expr),*) => {
+        &[Variant {
+            kind: None,
+            attachments: &[attachment($name, Point::Uprobe)],
+            fields: &[$($fields),*],
+            doc: "+0.5 µs each time; go1.21 to go1.26 on x86-64, stripped or not",
+        }]
+    };
+}
+
 /// The table.
 pub const HOOKS: &[Hook] = &[
     Hook {
@@ -290,6 +308,18 @@ pub const HOOKS: &[Hook] = &[
                 doc: "counted, not copied",
             },
         ],
+    },
+    Hook {
+        id: HookId::GoRequests,
+        needed_for: "who asks for the requests of Go's pooled clients",
+        optional: true,
+        variants: uprobe!("go_request_uprobe", DESCRIPTOR, PROBED, COOKIE, ENDPOINTS),
+    },
+    Hook {
+        id: HookId::GoBirths,
+        needed_for: "goroutines that a request's goroutine starts",
+        optional: true,
+        variants: uprobe!("go_spawn_uprobe",),
     },
 ];
 

@@ -6,6 +6,7 @@ use crate::{
         load::{Loader, Room},
         policies::MarkIds,
         report::HookReport,
+        uprobes::Images,
     },
     events::ring::Ring,
 };
@@ -72,6 +73,7 @@ pub enum Error {
 pub struct Kernel {
     pub(in crate::attach) ebpf: Ebpf,
     pub(in crate::attach) marks: MarkIds,
+    pub(in crate::attach) images: Images,
     report: Vec<HookReport>,
 }
 
@@ -111,7 +113,7 @@ impl Kernel {
             }
             report.push(chosen);
         }
-        Ok(Self { ebpf: loader.into_ebpf(), marks: MarkIds::default(), report })
+        Ok(Self { ebpf: loader.into_ebpf(), marks: MarkIds::default(), images: Images::default(), report })
     }
 
     /// The ring of records. It can be taken once.

@@ -8,7 +8,7 @@ use crate::attach::{
 };
 use aya::{
     Btf, Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned,
-    programs::{BtfTracePoint, FExit, KProbe, Program, ProgramError, TracePoint},
+    programs::{BtfTracePoint, FExit, KProbe, Program, ProgramError, TracePoint, UProbe},
 };
 use std::fs;
 use wirespan_common::limits;
@@ -132,6 +132,7 @@ impl Loader {
                     Tracefs::available().map_err(|error| format!("cannot mount tracefs: {error}"))?;
                 attach_syscall_exits(program, calls)
             }
+            Point::Uprobe => load_uprobe(program),
         }
         .map_err(|error| in_words(&error))
     }
@@ -163,6 +164,12 @@ fn attach_kprobe(program: &mut Program, function: &str) -> Result<(), ProgramErr
     program.attach(function, 0).map(|_| ())
 }
 
+/// Where it is attached is known when a program is found.
+fn load_uprobe(program: &mut Program) -> Result<(), ProgramError> {
+    let program: &mut UProbe = program.try_into()?;
+    program.load()
+}
+
 /// One program at the exits of several calls.
 fn attach_syscall_exits(program: &mut Program, calls: &[&str]) -> Result<(), ProgramError> {
     let program: &mut TracePoint = program.try_into()?;
@@ -180,6 +187,7 @@ fn unload(program: &mut Program) {
         Program::FExit(program) => program.unload(),
         Program::KProbe(program) => program.unload(),
         Program::TracePoint(program) => program.unload(),
+        Program::UProbe(program) => program.unload(),
         _ => Ok(()),
     }
     .unwrap_or_default();
@@ -212,7 +220,11 @@ fn facts(settings: &Settings) -> Result<Facts, Error> {
     let tracepoints: Vec<_> = points
         .filter_map(|attachment| match attachment.point {
             Point::BtfTracepoint { name, typedef } => Some((name, typedef)),
-            Point::Fexit { .. } | Point::Kprobe(_) | Point::Kretprobe(_) | Point::SyscallExits(_) => None,
+            Point::Fexit { .. }
+            | Point::Kprobe(_)
+            | Point::Kretprobe(_)
+            | Point::SyscallExits(_)
+            | Point::Uprobe => None,
         })
         .collect();
     let functions = ["tcp_sendmsg", "tcp_recvmsg", "tcp_sendpage"];

@@ -52,9 +52,11 @@ impl Facts {
             {
                 Err(format!("this kernel has no function {function}"))
             }
-            Point::BtfTracepoint { .. } | Point::Kprobe(_) | Point::Kretprobe(_) | Point::SyscallExits(_) => {
-                Ok(())
-            }
+            Point::BtfTracepoint { .. }
+            | Point::Kprobe(_)
+            | Point::Kretprobe(_)
+            | Point::SyscallExits(_)
+            | Point::Uprobe => Ok(()),
         }
     }
 

@@ -16,8 +16,10 @@ pub struct Go {
     pub tls_offset: i32,
     /// Offset of `goid` in `g`.
     pub goid_offset: u32,
-    /// Offset of `parentGoid` in `g`, if it has one.
-    pub parent_goid_offset: Option<u32>,
+    /// Offset of `parentGoid` in `g`.
+    pub parent_goid_offset: u32,
+    /// Offset of `gopc` in `g`.
+    pub gopc_offset: u32,
 }
 
 impl Kernel {
@@ -31,7 +33,8 @@ impl Kernel {
             row.flags = process::GO;
             row.tls_offset = go.tls_offset;
             row.goid_offset = go.goid_offset;
-            row.parent_goid_offset = go.parent_goid_offset.unwrap_or(0);
+            row.parent_goid_offset = go.parent_goid_offset;
+            row.gopc_offset = go.gopc_offset;
         }
         self.decide(id, row)
     }

@@ -2,14 +2,18 @@
 //!
 //! Shape: bytes in; [`Record`] out, borrowing the data. Here kernel words become the core's: tgid becomes pid, mapped IPv4
 //! becomes IPv4, TCP states become [`Ending`]. Source: `wirespan-common/src/event.rs`. Every truncation is an [`Error`].
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    num::NonZeroU64,
+};
 use thiserror::Error;
 use wirespan_common::event::{
-    self as wire, BytesRecord, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord, ProgressRecord,
-    StateRecord, direction, flags, kind, source, tcp_state,
+    self as wire, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord,
+    ProgressRecord, SpawnRecord, StateRecord, direction, flags, kind, source, tcp_state,
 };
 use wirespan_core::event::{
-    Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source, Uncopied,
+    Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source, Spawn,
+    Uncopied,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -87,6 +91,8 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
         kind::FORK => Ok(fork(fixed(bytes)?)),
         kind::EXIT => Ok(exit(fixed(bytes)?)),
         kind::LISTEN => Ok(listen(fixed(bytes)?)),
+        kind::CLAIM => Ok(claim(fixed(bytes)?)),
+        kind::SPAWN => Ok(spawn(fixed(bytes)?)),
         _ => Err(Error::Unknown("kind")),
     }
 }
@@ -120,8 +126,8 @@ fn segment(bytes: &[u8]) -> Result<Record<'_>, Error> {
         actor: Actor {
             process: process(header),
             tid: header.tid,
-            goroutine: record.goroutine.try_into().ok(),
-            parent_goroutine: record.parent_goroutine.try_into().ok(),
+            goroutine: goid(record.goroutine),
+            parent_goroutine: goid(record.parent_goroutine),
         },
         direction: direction_of(record.direction)?,
         source: match record.source {
@@ -208,6 +214,40 @@ fn listen(record: &ListenRecord) -> Record<'_> {
         local: address(record.local, record.local_port),
         at: Nanos(record.header.at_ns),
     }
+}
+
+fn claim(record: &ClaimRecord) -> Record<'_> {
+    let goroutine = goid(record.goroutine);
+    if goroutine.is_none() {
+        return Record::Nothing;
+    }
+    core(Event::Claim {
+        conn: ConnId(record.conn),
+        at: Nanos(record.header.at_ns),
+        actor: Actor {
+            process: process(&record.header),
+            tid: record.header.tid,
+            goroutine,
+            parent_goroutine: goid(record.parent_goroutine),
+        },
+    })
+}
+
+fn spawn(record: &SpawnRecord) -> Record<'_> {
+    let (Some(goroutine), Some(parent)) = (goid(record.goroutine), goid(record.parent_goroutine)) else {
+        return Record::Nothing;
+    };
+    core(Event::Spawn {
+        process: process(&record.header),
+        at: Nanos(record.header.at_ns),
+        spawn: Spawn { goroutine, parent, site: record.site },
+    })
+}
+
+/// A goroutine's number. They are counted up from one: what is larger was read at a wrong place, and means nothing.
+fn goid(number: u64) -> Option<NonZeroU64> {
+    const PLAUSIBLE: u64 = 1 << 40;
+    NonZeroU64::new(number).filter(|number| number.get() < PLAUSIBLE)
 }
 
 fn core(event: Event<'_>) -> Record<'_> {

@@ -44,6 +44,8 @@ impl Core {
         }
         match *event {
             Event::Exit { process, at } => self.correlator.exit(process, at, &mut self.spans),
+            Event::Claim { conn, at, actor } => self.correlator.claim(conn, at, actor),
+            Event::Spawn { process, at, spawn } => self.correlator.spawn(process, at, spawn),
             Event::Tick { at } => self.correlator.tick(at, &mut self.spans),
             _ => {}
         }

@@ -32,7 +32,7 @@ use wirespan_core::{
     correlate::{ProcessLinks, ThreadState},
     counter::Counter,
     counters,
-    event::{Event, Nanos, ProcessId},
+    event::{Actor, Event, Nanos, ProcessId},
 };
 
 /// The shortest and the longest time between two drains: short while there is work, long while there is none.
@@ -198,6 +198,11 @@ impl Observer {
                 work.moved_bytes += u64::from(segment.moved);
                 work.copied_bytes += segment.data.len() as u64;
             }
+            Event::Claim { actor: Actor { process, .. }, .. } | Event::Spawn { process, .. }
+                if !self.discovery.is_observed(*process) =>
+            {
+                return;
+            }
             Event::Exit { process, .. } => {
                 self.discovery.exit(*process);
                 self.resources.exit(*process);
@@ -252,6 +257,7 @@ impl Observer {
             let known = self.discovery.exec(child, Program::default(), at);
             return self.decide(&known, None);
         };
+        self.kernel.share_image(parent, child);
         if known.verdict.is_observe() && self.resources.fork(parent, child).is_none() {
             self.decide(&known, None);
         }
@@ -273,7 +279,8 @@ impl Observer {
                     warn!(%error, "cannot record a process");
                 }
                 self.resources.learn(facts);
-                self.kernel.observe(known.id, None)
+                let go = self.kernel.look_into(known.id);
+                self.kernel.observe(known.id, go)
             }
             Verdict::Ignore(_) => self.kernel.ignore(known.id),
         };
@@ -300,6 +307,8 @@ impl Observer {
                 debug!(pid = known.id.pid, %error, "cannot forget a process");
             }
         }
+        let discovery = &self.discovery;
+        self.kernel.release_images(|process| discovery.is_observed(process));
     }
 
     /// Were records lost since the last look? No is also the answer when it is too early for another.
@@ -348,6 +357,7 @@ impl Observer {
         let mut it = Explanation::of(&known, running);
         it.agent = Some(format!("wirespan {}, pid {}", env!("CARGO_PKG_VERSION"), std::process::id()));
         it.counters = self.snapshot();
+        it.program = self.kernel.program_notes(known.id);
         it.work = self.work.get(&known.id).cloned().unwrap_or_default();
         if self.resources.facts(known.id).is_some() {
             it.service = Some(self.resources.of(known.id).service_name.clone());
@@ -402,8 +412,17 @@ fn evidence_in_use(links: &ProcessLinks) -> String {
         ThreadState::Shared => "no thread evidence: one thread has several requests open at once",
         ThreadState::Goroutines => "no thread evidence: goroutines move between threads",
     };
+    let task = &links.task;
+    let tasks = if task.claims + task.births > 0 {
+        format!(
+            "; goroutines: {} requests with who asked for them, {} born for requests, at {} `go` statements that keep to theirs and {} that do not",
+            task.claims, task.births, task.sites_in_use, task.sites_withdrawn
+        )
+    } else {
+        String::new()
+    };
     format!(
-        "{state} (answered by their reader {}, by another {}; proofs {} of {})",
+        "{state} (answered by their reader {}, by another {}; proofs {} of {}){tasks}",
         thread.answered_by_reader, thread.answered_elsewhere, thread.proofs, thread.proofs_needed
     )
 }

@@ -75,6 +75,10 @@ fn when(event: &Event<'_>) -> Nanos {
     match event {
         Event::Bytes(segment) => segment.at,
         Event::Progress { reached, .. } => reached.at,
-        Event::Ending { at, .. } | Event::Exit { at, .. } | Event::Tick { at } => *at,
+        Event::Ending { at, .. }
+        | Event::Claim { at, .. }
+        | Event::Spawn { at, .. }
+        | Event::Exit { at, .. }
+        | Event::Tick { at } => *at,
     }
 }

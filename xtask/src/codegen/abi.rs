@@ -9,8 +9,8 @@ use std::{
 };
 use wirespan_common::{
     event::{
-        BytesRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord, ProgressRecord,
-        StateRecord,
+        BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord,
+        ProgressRecord, SpawnRecord, StateRecord,
     },
     offsets::{Kernel, Offsets},
     policy::{ConnectionState, Mark, Policy, Process},
@@ -75,12 +75,14 @@ fn layouts() -> Vec<Layout> {
         ForkRecord { header, parent_tgid, parent_start_ticks }
         ExitRecord { header, exit_code, reserved }
         ListenRecord { header, local, local_port, reserved }
+        ClaimRecord { header, conn, goroutine, parent_goroutine }
+        SpawnRecord { header, goroutine, parent_goroutine, site }
         Mark { armed, seq, tail, tail_len, id }
         Policy { capture, head, reserved, marks }
         ConnectionState {
             last_at_ns, last_tail, last_seq, copied, passed, turn, opener, closed_from, ended, reserved,
         }
-        Process { flags, start_ticks, tls_offset, goid_offset, parent_goid_offset, reserved }
+        Process { flags, start_ticks, tls_offset, goid_offset, parent_goid_offset, gopc_offset }
         Kernel { iter_ubuf_type, iter_iovec_type, recvmsg_flags_arg, follow_exec, high_water_bytes, tick_ns }
     }
 }

@@ -1,7 +1,7 @@
 //! Reads a script, drives a [`Correlator`] and renders what comes out.
 use crate::{
     correlate::{Correlator, Settings},
-    event::{Actor, ConnId, Endpoints, Nanos, ProcessId},
+    event::{Actor, ConnId, Endpoints, Nanos, ProcessId, Spawn},
     exchange::{
         Answer, Answering, Call, End, Ended, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened,
         Role,
@@ -95,6 +95,18 @@ impl Stage {
             [who, verb, request, ..] => {
                 let actor = actor(who, &words[2..]);
                 match verb {
+                    "claims" => {
+                        let conn = option(&words[4..], "conn").unwrap_or(request);
+                        self.correlator.claim(ConnId(u64::from(hash(conn)) << 1 | 1), at, actor);
+                    }
+                    "bears" => {
+                        let spawn = Spawn {
+                            goroutine: request.parse().unwrap(),
+                            parent: actor.goroutine.unwrap(),
+                            site: option(&words[4..], "site").map_or(1, |site| site.parse().unwrap()),
+                        };
+                        self.correlator.spawn(actor.process, at, spawn);
+                    }
                     "receives" => self.open(Role::Server, at, actor, request, &words[4..]),
                     "sends" => self.open(Role::Client, at, actor, request, &words[4..]),
                     "begins" => self.begin(Role::Server, at, actor, request),
@@ -132,7 +144,7 @@ impl Stage {
     fn open(&mut self, role: Role, at: Nanos, actor: Actor, request: &str, options: &[&str]) {
         let id = self.id(actor.process, role, request);
         let path = options.first().filter(|word| word.starts_with('/')).copied().unwrap_or("/");
-        let option = |name: &str| options.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        let option = |name: &str| option(options, name);
         let conn = option("conn").unwrap_or(request);
         let number = hash(request);
         let host = option("host").map_or_else(|| format!("{conn}.example"), str::to_owned);
@@ -210,6 +222,10 @@ pub(super) fn ended(
         end,
         incomplete,
     })
+}
+
+fn option<'a>(options: &[&'a str], name: &str) -> Option<&'a str> {
+    options.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
 fn time(word: &str) -> Nanos {

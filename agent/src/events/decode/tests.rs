@@ -74,7 +74,17 @@ fn one_of_each() -> Vec<Vec<u8>> {
         local_port: 8_080,
         ..ListenRecord::default()
     };
+    let claim =
+        ClaimRecord { header: header::<ClaimRecord>(kind::CLAIM, 0), goroutine: 5, ..ClaimRecord::default() };
+    let spawn = SpawnRecord {
+        header: header::<SpawnRecord>(kind::SPAWN, 0),
+        goroutine: 6,
+        parent_goroutine: 5,
+        site: 77,
+    };
     vec![
+        claim.as_bytes().to_vec(),
+        spawn.as_bytes().to_vec(),
         with_data(&bytes_record(b"GET /", 5), b"GET /"),
         progress.as_bytes().to_vec(),
         state_record(tcp_state::ESTABLISHED, tcp_state::CLOSE_WAIT).as_bytes().to_vec(),
@@ -105,6 +115,25 @@ fn bytes_become_a_segment_with_ipv4_ends_and_its_actor() {
     assert_eq!(segment.actor.tid, 43);
     assert_eq!(segment.actor.goroutine.map(u64::from), Some(5));
     assert_eq!(segment.actor.parent_goroutine, None);
+}
+
+#[test]
+fn a_claim_and_a_birth_name_goroutines_and_what_cannot_be_one_is_nobody() {
+    let mut claim = ClaimRecord {
+        header: header::<ClaimRecord>(kind::CLAIM, 0),
+        conn: 9,
+        goroutine: 5,
+        parent_goroutine: 0,
+    };
+    let Ok(Record::Event { event: Event::Claim { conn, actor, .. }, .. }) = decode(claim.as_bytes()) else {
+        panic!("a claim");
+    };
+    assert_eq!((conn, actor.goroutine.map(u64::from), actor.parent_goroutine), (ConnId(9), Some(5), None));
+    claim.goroutine = 0xc000_0123_4000;
+    assert!(matches!(decode(claim.as_bytes()), Ok(Record::Nothing)));
+    let mut record = bytes_record(b"", 3);
+    record.goroutine = u64::MAX;
+    assert_eq!(segment_of(&with_data(&record, b"")).actor.goroutine, None);
 }
 
 #[test]

@@ -1,0 +1,207 @@
+//! Calls of goroutines: what a claim, a birth and an answer say about them.
+//!
+//! | the call was asked for by | and | link |
+//! |---|---|---|
+//! | the goroutine that read an open request | it, or a descendant, answers that request | `task`, at the next tick |
+//! | a descendant, before the response began | its sites are proven | `task`, at the next tick |
+//! | a descendant, before the response began | its sites have been shown good by others, and none spoke against it while held | `task` |
+//! | a goroutine that is claimed to ask and that works for nobody | – | none: `other_goroutine` |
+//! | one that is not claimed and works for nobody | – | other evidence (see `client`) |
+//!
+//! What the rules rest on: see `evidence::task`.
+use super::{
+    Correlator,
+    evidence::task::{Claim, Standing, WorksFor},
+    node::{Caller, Candidate},
+    reason::Unparented,
+    waits::Confirm,
+};
+use crate::{
+    event::{Actor, ConnId, Nanos, ProcessId, Spawn},
+    exchange::{Answering, ExchangeId, Opened},
+    spans::{Evidence, Span},
+};
+
+impl Correlator {
+    /// The next request of a connection is asked for by `actor`, whoever sends the bytes.
+    pub fn claim(&mut self, conn: ConnId, at: Nanos, actor: Actor) {
+        let Some(goroutine) = actor.goroutine else { return };
+        if let Some(process) = self.processes.get_or_insert(actor.process) {
+            process.tasks.claim(conn, Claim { goroutine, at });
+        }
+    }
+
+    /// A goroutine was created: one that works for an open request creates it for that.
+    pub fn spawn(&mut self, process: ProcessId, at: Nanos, spawn: Spawn) {
+        let Some(process) = self.processes.get_mut(process) else { return };
+        let (request, is_reader) = match process.tasks.works_for(spawn.parent) {
+            WorksFor::Read { id, .. } => (id, true),
+            WorksFor::Born(id) => (id, false),
+            WorksFor::Nobody | WorksFor::Several => return,
+        };
+        match self.forest.get(request).map(|node| (node.opened.head_at, node.answering)) {
+            Some((opened_at, None)) if opened_at <= at => process.tasks.bear(spawn, request),
+            Some((_, Some(answering))) if at <= answering.at => process.tasks.bear(spawn, request),
+            Some((_, None)) => {}
+            Some((_, Some(_))) | None if is_reader => {}
+            Some((_, Some(_))) | None => process.tasks.outlived(spawn.parent),
+        }
+    }
+
+    /// Which request the goroutine works for that asked for a call; `None`: goroutines say nothing here.
+    pub(super) fn task_candidate(&mut self, opened: &Opened) -> Option<Result<Candidate, Unparented>> {
+        let process = self.processes.get_mut(opened.actor.process)?;
+        let claim = process.tasks.take_claim(opened.conn, opened.at);
+        let (goroutine, at) = match claim {
+            Some(claim) => (claim.goroutine, claim.at),
+            None => (opened.actor.goroutine?, opened.at),
+        };
+        let (server, is_reader, alone) = match process.tasks.works_for(goroutine) {
+            WorksFor::Read { id, alone } => (id, true, alone),
+            WorksFor::Born(id) => {
+                process.tasks.acts(goroutine);
+                (id, false, true)
+            }
+            WorksFor::Several => return Some(Err(Unparented::ThreadShared)),
+            // What the process does by itself is still learned, for calls of which nobody says who asked.
+            WorksFor::Nobody if claim.is_some() && process.open.count() > 0 => {
+                return Some(Err(Unparented::OtherGoroutine));
+            }
+            WorksFor::Nobody => return None,
+        };
+        let Some(node) = self.forest.get(server) else {
+            process.tasks.outlived(goroutine);
+            return Some(Err(Unparented::AfterAnswer));
+        };
+        if at < node.opened.head_at {
+            return Some(Err(Unparented::OtherGoroutine));
+        }
+        let begun = node.answering.is_some_and(|answering| answering.at < at);
+        if begun && !alone {
+            // It may have gone on with the next.
+            return Some(Err(Unparented::ThreadShared));
+        }
+        let ended = node.ended.is_some();
+        if !is_reader && begun {
+            process.tasks.outlived(goroutine);
+        }
+        if ended || (begun && !is_reader) {
+            return Some(Err(Unparented::AfterAnswer));
+        }
+        let head_at = node.opened.head_at;
+        if self.was_lost_since(opened.actor.process, head_at) {
+            return Some(Err(Unparented::AfterLoss));
+        }
+        let task = Some(Caller { goroutine, at, is_reader });
+        let late = is_reader && begun;
+        Some(Ok(Candidate { server, by_thread: false, by_only: false, late, task }))
+    }
+
+    /// The request that the caller works for is being answered.
+    pub(super) fn judge_task(
+        &mut self,
+        call: ExchangeId,
+        server: ExchangeId,
+        caller: Caller,
+        answering: &Answering,
+        out: &mut Vec<Span>,
+    ) {
+        let Some(process) = self.processes.get_mut(answering.actor.process) else { return };
+        let by_own = answering.actor.goroutine.is_some_and(|answerer| process.tasks.is_of(answerer, server));
+        if !by_own {
+            return self.unparent(call, Unparented::AnsweredElsewhere, out);
+        }
+        if caller.is_reader {
+            self.waits.confirm.push(Confirm { call, evidence: Evidence::Task });
+            return;
+        }
+        if caller.at > answering.at {
+            process.tasks.outlived(caller.goroutine);
+            return self.unparent(call, Unparented::AfterAnswer, out);
+        }
+        match process.tasks.standing(caller.goroutine, server) {
+            Standing::Withdrawn => self.unparent(call, Unparented::GoroutineShared, out),
+            Standing::Proven => self.waits.confirm.push(Confirm { call, evidence: Evidence::Task }),
+            Standing::Stood | Standing::Unknown => {
+                let deadline = Nanos(self.now.0.saturating_add(self.settings.hold_ns));
+                self.waits.tasks.push_back((deadline, call));
+            }
+        }
+    }
+
+    /// A descendant's call was held for as long as it may be, or, if not `in_full`, for as long as the agent runs.
+    pub(super) fn judge_task_stood(&mut self, call: ExchangeId, in_full: bool, out: &mut Vec<Span>) {
+        let Some((candidate, caller)) =
+            self.candidate_of(call).and_then(|candidate| Some((candidate, candidate.task?)))
+        else {
+            return;
+        };
+        let actor = self.forest.get(call).map(|node| node.opened.actor);
+        let Some(process) = actor.and_then(|actor| self.processes.get_mut(actor.process)) else { return };
+        if in_full && process.tasks.standing(caller.goroutine, candidate.server) != Standing::Withdrawn {
+            process.tasks.stood(caller.goroutine);
+        }
+        match process.tasks.standing(caller.goroutine, candidate.server) {
+            Standing::Withdrawn => self.unparent(call, Unparented::GoroutineShared, out),
+            Standing::Unknown => self.unparent(call, Unparented::Uncalibrated, out),
+            Standing::Proven | Standing::Stood => {
+                let opened = self
+                    .forest
+                    .get(candidate.server)
+                    .map(|node| (node.opened.actor.process, node.opened.head_at));
+                match opened {
+                    Some((process, head_at)) if self.was_lost_since(process, head_at) => {
+                        self.unparent(call, Unparented::AfterLoss, out);
+                    }
+                    _ => self.link(call, candidate.server, Evidence::Task, out),
+                }
+            }
+        }
+    }
+
+    /// The request is over, and the call was not judged when its response began.
+    pub(super) fn judge_task_at_end(
+        &mut self,
+        call: ExchangeId,
+        server: ExchangeId,
+        caller: Caller,
+        gap: bool,
+        out: &mut Vec<Span>,
+    ) {
+        let Some(node) = self.forest.get(server) else { return };
+        let ended_at = node.ended.as_ref().map(|ended| ended.at);
+        let reader = node.opened.actor;
+        let answerer = node.answering.map(|answering| answering.actor.goroutine);
+        let by_own = answerer.is_none_or(|answerer| answerer == reader.goroutine);
+        let inside = caller.is_reader && by_own && !gap && ended_at.is_some_and(|end| caller.at <= end);
+        match (inside, answerer) {
+            (true, _) => self.waits.confirm.push(Confirm { call, evidence: Evidence::Task }),
+            (false, Some(_)) => self.unparent(call, Unparented::AfterAnswer, out),
+            (false, None) => self.unparent(call, Unparented::Unanswered, out),
+        }
+    }
+
+    /// Nothing has spoken against the caller since it was judged.
+    pub(super) fn task_stands(&self, call: ExchangeId) -> bool {
+        let Some(candidate) = self.candidate_of(call) else { return false };
+        let Some(caller) = candidate.task else { return false };
+        let process = self.forest.get(call).and_then(|node| self.processes.get(node.opened.actor.process));
+        caller.is_reader
+            || process.is_some_and(|process| {
+                process.tasks.standing(caller.goroutine, candidate.server) != Standing::Withdrawn
+            })
+    }
+
+    /// The caller had read a request that is still open and not answered, and no answer can have been missed.
+    pub(super) fn reads_still(&self, caller: Caller, server: ExchangeId) -> bool {
+        let Some(node) = self.forest.get(server) else { return false };
+        let process = node.opened.actor.process;
+        caller.is_reader
+            && node.answering.is_none()
+            && node.ended.is_none()
+            && !self.was_lost_since(process, node.opened.head_at)
+            && self.processes.get(process).is_some_and(|process| {
+                process.tasks.works_for(caller.goroutine) == WorksFor::Read { id: server, alone: true }
+            })
+    }
+}

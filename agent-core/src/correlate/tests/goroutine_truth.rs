@@ -1,0 +1,204 @@
+//! Nothing false among goroutines: random programs whose paths tell the truth, with stretches of their history lost.
+//!
+//! Shape: a seed → a script in which every call's path is that of the request it is made for → trees in which a child's path is its
+//! parent's. What no request caused, or what nobody may know, has a path of its own.
+use super::{script::run, simulation::Random};
+use crate::correlate::Settings;
+use proptest::prelude::*;
+
+/// Sites: children of handlers, the two of a nested call, shared workers, goroutines left behind.
+const CHILD: u64 = 1;
+const OUTER: u64 = 2;
+const INNER: u64 = 3;
+const WORKER: u64 = 4;
+const LEFT: u64 = 5;
+
+struct Program {
+    random: Random,
+    /// Time in microseconds and line.
+    lines: Vec<(u64, String)>,
+    /// When connections of the client are free again.
+    pool: Vec<u64>,
+    /// Shared workers, and when they are free again.
+    workers: Vec<(u64, u64)>,
+    goroutine: u64,
+    calls: usize,
+    /// Calls by the goroutine that read their request, and by others that keep to theirs.
+    direct: usize,
+    children: usize,
+    /// All `go` statements are one: a helper that starts whatever it is given.
+    one_site: bool,
+}
+
+impl Program {
+    fn say(&mut self, at: u64, text: String) {
+        let thread = 1 + self.random.below(4);
+        self.lines.push((at, format!("A/{thread} {text}")));
+    }
+
+    fn bear(&mut self, at: u64, parent: u64, site: u64) -> u64 {
+        self.goroutine += 1;
+        let (child, site) = (self.goroutine, if self.one_site { 1 } else { site });
+        self.say(at, format!("bears {child} go={parent} site={site}"));
+        child
+    }
+
+    /// A call that `goroutine` asks for; when it has its answer.
+    fn call(&mut self, at: u64, goroutine: u64, path: &str) -> u64 {
+        self.calls += 1;
+        let name = format!("c{}", self.calls);
+        let sent = at + 1 + self.random.below(40);
+        let read = sent + 50 + self.random.below(2_000);
+        let free = self.pool.iter().position(|free| *free < at);
+        let conn = free.unwrap_or(self.pool.len());
+        self.pool.resize(self.pool.len().max(conn + 1), 0);
+        self.pool[conn] = read;
+        let writer = 1_000_000 + 2 * conn;
+        self.say(at, format!("claims {name} go={goroutine} conn=p{conn}"));
+        self.say(sent, format!("sends {name} /{path} go={writer} conn=p{conn}"));
+        self.say(read, format!("reads {name} go={} conn=p{conn}", writer + 1));
+        read
+    }
+
+    /// One request of a kept connection; when it is answered.
+    fn serve(&mut self, at: u64, reader: u64, path: &str) -> u64 {
+        self.say(at, format!("receives {path} /{path} go={reader} conn=k{reader}"));
+        let mut now = at + 1 + self.random.below(300);
+        for _ in 0..self.random.below(5) {
+            now = match self.random.below(10) {
+                0..5 => {
+                    self.direct += 1;
+                    self.call(now, reader, path)
+                }
+                5..7 => {
+                    self.children += 1;
+                    let child = self.bear(now, reader, CHILD);
+                    let at = now + self.random.below(20);
+                    self.call(at, child, path)
+                }
+                7 => {
+                    self.children += 1;
+                    let outer = self.bear(now, reader, OUTER);
+                    let inner = self.bear(now + 1, outer, INNER);
+                    self.call(now + 2, inner, path)
+                }
+                8 => self.hand_over(now, reader, path),
+                _ => {
+                    let left = self.bear(now, reader, LEFT);
+                    let later = now + self.random.below(9_000);
+                    self.call(later, left, path);
+                    now
+                }
+            } + 5
+                + self.random.below(200);
+        }
+        self.say(now, format!("answers {path} go={reader}"));
+        now
+    }
+
+    /// By one of a few workers that the first requests start. A worker that is started takes whatever job is next.
+    fn hand_over(&mut self, at: u64, reader: u64, path: &str) -> u64 {
+        let mut free = self.workers.iter().position(|(_, free)| *free < at);
+        if self.workers.len() < 3 {
+            let worker = self.bear(at, reader, WORKER);
+            self.workers.push((worker, at + self.random.below(500)));
+            free = free.or(Some(self.workers.len() - 1));
+        }
+        let at_worker = free.unwrap_or_default();
+        let (worker, busy) = self.workers[at_worker];
+        let done = self.call(at.max(busy) + 1, worker, path);
+        self.workers[at_worker].1 = done;
+        done
+    }
+
+    /// Stretches of up to three milliseconds are gone, and that is told soon after.
+    fn lose(&mut self, losses: usize) {
+        let end = self.lines.last().map_or(0, |(at, _)| *at);
+        for _ in 0..losses {
+            let from = self.random.below(end);
+            let until = from + self.random.below(3_000);
+            self.lines.retain(|(at, line)| line.ends_with("lost") || !(from..until).contains(at));
+            self.lines.push((until + self.random.below(3_000), "lost".to_owned()));
+        }
+        self.lines.sort_by_key(|(at, _)| *at);
+    }
+}
+
+struct Score {
+    direct: usize,
+    children: usize,
+    linked: usize,
+    wrong: Vec<String>,
+}
+
+fn play(seed: u64, connections: u64, requests: usize, losses: usize, one_site: bool) -> Score {
+    let mut program = Program {
+        random: Random::new(seed),
+        lines: Vec::new(),
+        pool: Vec::new(),
+        workers: Vec::new(),
+        goroutine: 10_000,
+        calls: 0,
+        direct: 0,
+        children: 0,
+        one_site,
+    };
+    let mut free: Vec<u64> = vec![1_000; connections as usize];
+    for request in 0..requests {
+        let connection = (0..free.len()).min_by_key(|at| free[*at]).unwrap_or_default();
+        let at = free[connection] + program.random.below(300);
+        free[connection] = program.serve(at, 100 + connection as u64, &format!("r{request}")) + 20;
+        if request % 7 == 0 {
+            let at = at + program.random.below(900);
+            program.call(at, 3, &format!("tick{request}"));
+        }
+    }
+    program.lines.sort_by_key(|(at, _)| *at);
+    program.lose(losses);
+    let end = program.lines.last().map_or(0, |(at, _)| *at);
+    // Ticks as the pipeline sends them, until all that is held is decided.
+    program.lines.extend((0..end / 20_000 + 300).map(|n| (n * 20_000, "tick".to_owned())));
+    program.lines.sort_by_key(|(at, _)| *at);
+    let lines = program.lines.iter().map(|(at, line)| format!("{:.3} {line}\n", *at as f64 / 1e3));
+    let (_, text) = run(Settings::default(), &lines.collect::<String>());
+    let mut score =
+        Score { direct: program.direct, children: program.children, linked: 0, wrong: Vec::new() };
+    let mut server = "";
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["A", "server", path, ..] => server = path,
+            ["A", "client", path, "(task)", ..] if path == server => score.linked += 1,
+            ["A", "client", path, evidence, ..] if evidence != "(none:" => {
+                score.wrong.push(format!("{path} below {server} by {evidence}"));
+            }
+            _ => {}
+        }
+    }
+    score
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_link_is_false_whatever_goroutines_do_and_whatever_is_lost(
+        seed: u64,
+        connections in 1_u64..40,
+        losses in 0_usize..4,
+        one_site: bool,
+    ) {
+        let score = play(seed, connections, 300, losses, one_site);
+        prop_assert!(score.wrong.is_empty(), "{:?}", score.wrong);
+    }
+}
+
+#[test]
+fn what_can_be_known_is_known() {
+    for connections in [1, 8, 64] {
+        let Score { direct, children, linked, wrong } = play(7, connections, 3_000, 0, false);
+        assert!(wrong.is_empty(), "{wrong:?}");
+        // Each of the two ways with children costs the first few.
+        assert!(linked + 12 >= direct + children, "{connections}: {linked} of {direct} and {children}");
+    }
+}

@@ -1,0 +1,157 @@
+//! Probes in the code of programs: one link per file and place, shared by all processes that run the file.
+//!
+//! Shape: a process in; where its goroutines are out, and its file's probes attached. A probe that fails costs its own feature only; the
+//! reason is kept for `explain`. A file keeps its probes until [`Kernel::release_images`] finds that nobody runs it: programs that
+//! start a thousand times a minute are attached once. The kernel holds the file's inode meanwhile, so its number stays its own.
+use crate::attach::{
+    go::{self, Program},
+    hooks::{HOOKS, HookId, Point},
+    kernel::Kernel,
+    processes::Go,
+};
+use aya::programs::{
+    ProgramError, UProbe,
+    uprobe::{UProbeLinkId, UProbeScope},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+};
+use tracing::debug;
+use wirespan_core::event::ProcessId;
+
+/// Files remembered that are no programs with probes, so that each is looked at once.
+const PLAIN_MAX: usize = 4_096;
+
+/// An executable: device, inode, and what changes when it is written anew.
+type ImageId = (u64, u64, i64, i64, u64);
+
+/// A file with probes.
+struct Image {
+    users: HashSet<ProcessId>,
+    go: Option<Go>,
+    links: Vec<(&'static str, UProbeLinkId)>,
+    /// What was attached and what was not, in words.
+    notes: Vec<String>,
+}
+
+/// Every file that was looked at.
+#[derive(Default)]
+pub(in crate::attach) struct Images {
+    with_probes: HashMap<ImageId, Image>,
+    plain: HashSet<ImageId>,
+}
+
+impl Kernel {
+    /// Looks at the program of a process and attaches what helps to understand it. `None`: it is no Go program, or its goroutines
+    /// cannot be read.
+    pub fn look_into(&mut self, id: ProcessId) -> Option<Go> {
+        self.leave_image(id);
+        let path = PathBuf::from(format!("/proc/{}/exe", id.pid));
+        let file = File::open(&path).ok()?;
+        let image = image_id(&file)?;
+        if self.images.plain.contains(&image) {
+            return None;
+        }
+        if !self.images.with_probes.contains_key(&image) {
+            let Some(program) = go::inspect(&file) else {
+                if self.images.plain.len() >= PLAIN_MAX {
+                    self.images.plain.clear();
+                }
+                self.images.plain.insert(image);
+                return None;
+            };
+            let attached = self.attach_image(&path, program);
+            self.images.with_probes.insert(image, attached);
+        }
+        let image = self.images.with_probes.get_mut(&image)?;
+        image.users.insert(id);
+        image.go
+    }
+
+    /// A child runs the same program as its parent.
+    pub fn share_image(&mut self, parent: ProcessId, child: ProcessId) {
+        for image in self.images.with_probes.values_mut().filter(|image| image.users.contains(&parent)) {
+            image.users.insert(child);
+        }
+    }
+
+    /// Detaches from files that no process runs any more.
+    pub fn release_images(&mut self, runs: impl Fn(ProcessId) -> bool) {
+        let mut gone = Vec::new();
+        self.images.with_probes.retain(|_, image| {
+            image.users.retain(|user| runs(*user));
+            if image.users.is_empty() {
+                gone.append(&mut image.links);
+            }
+            !image.users.is_empty()
+        });
+        for (program, link) in gone {
+            if let Err(error) = self.uprobe(program).and_then(|probe| probe.detach(link)) {
+                debug!(program, %error, "cannot detach");
+            }
+        }
+    }
+
+    /// What is known of a process's program, in words, for `explain`.
+    #[must_use]
+    pub fn program_notes(&self, id: ProcessId) -> Vec<String> {
+        let image = self.images.with_probes.values().find(|image| image.users.contains(&id));
+        image.map(|image| image.notes.clone()).unwrap_or_default()
+    }
+
+    fn leave_image(&mut self, id: ProcessId) {
+        for image in self.images.with_probes.values_mut() {
+            image.users.remove(&id);
+        }
+    }
+
+    fn attach_image(&mut self, path: &std::path::Path, program: Program) -> Image {
+        let mut links = Vec::new();
+        let mut notes = vec![match &program.identity {
+            Ok(_) => format!("{}: goroutines are known", program.version),
+            Err(unknown) => format!("{}: goroutines are not known: {unknown}", program.version),
+        }];
+        let places = [(HookId::GoRequests, &program.request), (HookId::GoBirths, &program.spawn)];
+        // Without numbers a probe has nothing to say.
+        for (hook, place) in places.into_iter().filter(|_| program.identity.is_ok()) {
+            let Some((needed_for, name)) = probe_of(hook) else { continue };
+            let attached = match place {
+                Err(unknown) => Err(unknown.to_string()),
+                Ok(offset) => self
+                    .uprobe(name)
+                    .and_then(|probe| probe.attach(*offset, path, UProbeScope::AllProcesses))
+                    .map(|link| (*offset, link))
+                    .map_err(|error| error.to_string()),
+            };
+            match attached {
+                Ok((offset, link)) => {
+                    links.push((name, link));
+                    notes.push(format!("{needed_for}: probe at {offset:#x}"));
+                }
+                Err(reason) => notes.push(format!("{needed_for}: none, {reason}")),
+            }
+        }
+        debug!(path = %path.display(), notes = notes.join("; "), "Go program");
+        Image { users: HashSet::new(), go: program.identity.ok(), links, notes }
+    }
+
+    fn uprobe(&mut self, name: &str) -> Result<&mut UProbe, ProgramError> {
+        self.ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
+    }
+}
+
+/// What a hook is needed for, and its program.
+fn probe_of(id: HookId) -> Option<(&'static str, &'static str)> {
+    let hook = HOOKS.iter().find(|hook| hook.id == id)?;
+    let mut attachments = hook.variants.iter().flat_map(|variant| variant.attachments);
+    let probe = attachments.find(|attachment| attachment.point == Point::Uprobe)?;
+    Some((hook.needed_for, probe.program))
+}
+
+fn image_id(file: &File) -> Option<ImageId> {
+    let facts = file.metadata().ok()?;
+    Some((facts.dev(), facts.ino(), facts.mtime(), facts.mtime_nsec(), facts.size()))
+}
