@@ -2,8 +2,8 @@
 //!
 //! | the call was asked for by | and | link |
 //! |---|---|---|
-//! | the goroutine that read an open request | it, or a descendant, answers that request | `task`, at the next tick |
-//! | a descendant, before the response began | its sites are proven | `task`, at the next tick |
+//! | the goroutine that read an open request | it, or a descendant, answers that request | `task`, once losses would have been told |
+//! | a descendant, before the response began | its sites are proven | `task`, likewise |
 //! | a descendant, before the response began | its sites have been shown good by others, and none spoke against it while held | `task` |
 //! | a goroutine that is claimed to ask and that works for nobody | – | none: `other_goroutine` |
 //! | one that is not claimed and works for nobody | – | other evidence (see `client`) |
@@ -14,13 +14,16 @@ use super::{
     evidence::task::{Claim, Standing, WorksFor},
     node::{Caller, Candidate},
     reason::Unparented,
-    waits::Confirm,
 };
 use crate::{
     event::{Actor, ConnId, Nanos, ProcessId, Spawn},
     exchange::{Answering, ExchangeId, Opened},
     spans::{Evidence, Span},
 };
+
+/// Losses are told so much later at most: the kernel side's counters are looked at every 100 ms. A claim whose request was lost
+/// would be taken for the next of its connection if that one's own claim was lost too.
+const TOLD_NS: u64 = 150_000_000;
 
 impl Correlator {
     /// The next request of a connection is asked for by `actor`, whoever sends the bytes.
@@ -112,7 +115,7 @@ impl Correlator {
             return self.unparent(call, Unparented::AnsweredElsewhere, out);
         }
         if caller.is_reader {
-            self.waits.confirm.push(Confirm { call, evidence: Evidence::Task });
+            self.await_losses(call);
             return;
         }
         if caller.at > answering.at {
@@ -121,7 +124,7 @@ impl Correlator {
         }
         match process.tasks.standing(caller.goroutine, server) {
             Standing::Withdrawn => self.unparent(call, Unparented::GoroutineShared, out),
-            Standing::Proven => self.waits.confirm.push(Confirm { call, evidence: Evidence::Task }),
+            Standing::Proven => self.await_losses(call),
             Standing::Stood | Standing::Unknown => {
                 let deadline = Nanos(self.now.0.saturating_add(self.settings.hold_ns));
                 self.waits.tasks.push_back((deadline, call));
@@ -144,18 +147,7 @@ impl Correlator {
         match process.tasks.standing(caller.goroutine, candidate.server) {
             Standing::Withdrawn => self.unparent(call, Unparented::GoroutineShared, out),
             Standing::Unknown => self.unparent(call, Unparented::Uncalibrated, out),
-            Standing::Proven | Standing::Stood => {
-                let opened = self
-                    .forest
-                    .get(candidate.server)
-                    .map(|node| (node.opened.actor.process, node.opened.head_at));
-                match opened {
-                    Some((process, head_at)) if self.was_lost_since(process, head_at) => {
-                        self.unparent(call, Unparented::AfterLoss, out);
-                    }
-                    _ => self.link(call, candidate.server, Evidence::Task, out),
-                }
-            }
+            Standing::Proven | Standing::Stood => self.judge_task_told(call, out),
         }
     }
 
@@ -175,14 +167,32 @@ impl Correlator {
         let by_own = answerer.is_none_or(|answerer| answerer == reader.goroutine);
         let inside = caller.is_reader && by_own && !gap && ended_at.is_some_and(|end| caller.at <= end);
         match (inside, answerer) {
-            (true, _) => self.waits.confirm.push(Confirm { call, evidence: Evidence::Task }),
+            (true, _) => self.await_losses(call),
             (false, Some(_)) => self.unparent(call, Unparented::AfterAnswer, out),
             (false, None) => self.unparent(call, Unparented::Unanswered, out),
         }
     }
 
+    /// The link is given once no loss can be told any more that speaks against it.
+    fn await_losses(&mut self, call: ExchangeId) {
+        self.waits.told.push_back((Nanos(self.now.0.saturating_add(TOLD_NS)), call));
+    }
+
+    /// No loss was told, or it was.
+    pub(super) fn judge_task_told(&mut self, call: ExchangeId, out: &mut Vec<Span>) {
+        let Some(Candidate { server, .. }) = self.candidate_of(call) else { return };
+        let request = self.forest.get(server).map(|node| (node.opened.actor.process, node.opened.head_at));
+        if request.is_none_or(|(process, head_at)| self.was_lost_since(process, head_at)) {
+            self.unparent(call, Unparented::AfterLoss, out);
+        } else if self.task_stands(call) {
+            self.link(call, server, Evidence::Task, out);
+        } else {
+            self.unparent(call, Unparented::GoroutineShared, out);
+        }
+    }
+
     /// Nothing has spoken against the caller since it was judged.
-    pub(super) fn task_stands(&self, call: ExchangeId) -> bool {
+    fn task_stands(&self, call: ExchangeId) -> bool {
         let Some(candidate) = self.candidate_of(call) else { return false };
         let Some(caller) = candidate.task else { return false };
         let process = self.forest.get(call).and_then(|node| self.processes.get(node.opened.actor.process));

@@ -29,6 +29,8 @@ pub(super) struct Waits {
     pub(super) peer: VecDeque<(Nanos, ExchangeId, Key)>,
     /// For the threads of a process to show how they work: the oldest in its `held`.
     pub(super) threads: VecDeque<(Nanos, ProcessId)>,
+    /// For losses that may yet be told.
+    pub(super) told: VecDeque<(Nanos, ExchangeId)>,
     /// For goroutines like the caller to show how they work.
     pub(super) tasks: VecDeque<(Nanos, ExchangeId)>,
     /// For the answer of the request that seems to have caused a finished call: while a proven thread may yet be contradicted, …
@@ -57,8 +59,6 @@ impl Correlator {
                 .is_none_or(|node| self.was_lost_since(node.opened.actor.process, node.opened.head_at));
             if lost {
                 self.unparent(call, Unparented::AfterLoss, out);
-            } else if evidence == Evidence::Task && !self.task_stands(call) {
-                self.unparent(call, Unparented::GoroutineShared, out);
             } else {
                 self.link(call, server, evidence, out);
             }
@@ -77,6 +77,9 @@ impl Correlator {
                 continue;
             };
             self.judge_stood(call, out);
+        }
+        while let Some((_, call)) = due(&mut self.waits.told, now, |entry| entry.0) {
+            self.judge_task_told(call, out);
         }
         while let Some((deadline, call)) = due(&mut self.waits.tasks, now, |entry| entry.0) {
             self.judge_task_stood(call, deadline <= self.now, out);

@@ -67,7 +67,7 @@ impl Functions {
     /// The first instruction of the client's call at which it has its stack, as an offset in the file.
     pub(super) fn request(&self, image: &Image<'_>) -> Result<u64, Unknown> {
         let function = self.request.ok_or(Unknown::NoFunction(REQUEST))?;
-        self.place(image, function, |code, _| code::after_stack_check(code)).ok_or(Unknown::Code(REQUEST))
+        self.place(image, function, code::after_stack_check).ok_or(Unknown::Code(REQUEST))
     }
 
     /// The instruction that hands a new goroutine to the scheduler.
@@ -75,7 +75,7 @@ impl Functions {
         let function = self.spawn.ok_or(Unknown::NoFunction(SPAWN))?;
         let queue = self.queue.ok_or(Unknown::NoFunction(QUEUE))?;
         let distance = queue.start.wrapping_sub(function.start);
-        self.place(image, function, |code, _| {
+        self.place(image, function, |code| {
             code::after_stack_check(code)?;
             code::call_of(code, distance)
         })
@@ -86,12 +86,12 @@ impl Functions {
         &self,
         image: &Image<'_>,
         function: Function,
-        find: impl Fn(&[u8], u64) -> Option<usize>,
+        find: impl Fn(&[u8]) -> Option<usize>,
     ) -> Option<u64> {
         self.bases.iter().find_map(|base| {
             let offset = image.offset_of(base.checked_add(function.start)?)?;
             let code = image.bytes(offset, function.size.min(1024))?;
-            let inside = find(&code, *base)?;
+            let inside = find(&code)?;
             offset.checked_add(u64::try_from(inside).ok()?)
         })
     }
