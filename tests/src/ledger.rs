@@ -152,6 +152,14 @@ impl Ledger {
         self.trees.get(at).copied().unwrap_or(at)
     }
 
+    /// The first call that was answered by a row that is not there: its writer is not finished yet, or never will be.
+    pub fn unfinished(&self) -> Option<&Row> {
+        let is_open = |row: &&Row| {
+            row.kind == Kind::Client && row.status != 0 && self.find(Kind::Server, &row.call).is_none()
+        };
+        self.rows.iter().find(is_open)
+    }
+
     /// The row of a span, by kind and what the header said.
     pub fn find(&self, kind: Kind, call: &str) -> Option<usize> {
         self.by_call.get(&(kind, call.to_owned())).copied()

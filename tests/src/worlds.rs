@@ -11,6 +11,7 @@ mod kernel;
 mod links;
 mod load;
 mod operate;
+mod truth;
 
 use crate::runner::Scene;
 
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Scene> {
         operate::SCENES,
         collector::SCENES,
         load::SCENES,
+        truth::SCENES,
     ]
     .concat()
 }

@@ -14,6 +14,7 @@ mod fuzz;
 mod lint;
 mod setup;
 mod test;
+mod truth;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ enum Task {
     Lint,
     /// Worlds by group or name; none means all (root)
     E2e(e2e::Args),
+    /// How often parents are right: the ledger's table, by runtime and concurrency (root)
+    Truth(truth::Args),
     /// Measure: replay, socket, overhead, footprint; none means all (root)
     Bench(bench::Args),
     /// Run one fuzz target; `all` takes them in turn
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Lint => lint::run(),
         Task::E2e(args) => e2e::run(&args),
+        Task::Truth(args) => truth::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Codegen(args) => codegen::run(&args),

@@ -4,10 +4,12 @@
 //! at a file: no network, no output. Everything of ours goes to `.cache` (ignored by git); only Debian packages and
 //! rustup's components change the machine. Not here: compiling the agent (see `build`).
 mod debian;
+mod language;
 pub(crate) mod log;
 pub(crate) mod shop;
 mod stamp;
 mod toolchain;
+pub(crate) mod truth;
 
 use crate::command::root;
 use anyhow::{Context, Result};
@@ -37,8 +39,9 @@ pub(crate) fn run() -> Result<()> {
     ensure(&[Need::Kernel, Need::Program { program: "setpriv", package: "util-linux" }])?;
     let services = shop::services()?.len();
     let all = shop::SERVICES.len();
+    let (programs, ledger) = (truth::programs()?, truth::COUNT);
     println!(
-        "setup: the toolchain and {services} of {all} services are there ({:.1} s)",
+        "setup: the toolchain, {services} of {all} services and {programs} of {ledger} programs of the ledger are there ({:.1} s)",
         started.elapsed().as_secs_f64()
     );
     Ok(())

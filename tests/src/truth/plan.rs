@@ -95,16 +95,18 @@ impl Plan {
             let next = if depth > 1 { Plan::next(rules, dice, target) } else { rules.callers };
             calls.push(Plan::node(rules, dice, next, depth.saturating_sub(1), budget));
         }
+        let status = match dice.of(&[2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 4, 5]) {
+            4 => 404,
+            5 => 500,
+            _ => 200,
+        };
         Plan {
             target,
             parallel: rules.parallel && calls.len() > 1 && dice.of(&[0, 1]) == 1,
             late: dice.of(&[0, 0, 0, 1]) == 1,
             delay: dice.of(&[0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 3, 4, 5, 5, 6]),
-            status: match dice.of(&[2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 4, 5]) {
-                4 => 404,
-                5 => 500,
-                _ => 200,
-            },
+            // A proxy hands on what it was answered.
+            status: calls.first().filter(|_| rules.proxy).map_or(status, |call| call.status),
             calls,
         }
     }
@@ -199,6 +201,7 @@ mod tests {
     fn a_proxy_makes_exactly_one_call() {
         for plan in plans(Rules { callers: 1, itself: false, parallel: false, proxy: true }) {
             assert!(plan.calls.len() == 1 && plan.calls[0].calls.is_empty(), "{}", plan.path());
+            assert_eq!(plan.status, plan.calls[0].status);
         }
     }
 

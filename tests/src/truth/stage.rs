@@ -7,10 +7,10 @@ use super::{
     table::{Paths, Runtime},
 };
 use crate::{
-    ledger::{self, HEADER, Ledger, compare},
+    ledger::{self, HEADER, Ledger, Row, compare},
     process::command,
     span::Span,
-    wait::eventually,
+    wait::{PATIENCE, eventually},
     world::{App, World, free_port, own_binary, repository},
 };
 use anyhow::{Context, Result, ensure};
@@ -87,10 +87,9 @@ pub fn play(
         rules: runtime.rules,
         seed: concurrency as u64,
     };
-    let mut rows = load::run(order)?;
+    let rows = load::run(order)?;
     let time = begun.elapsed();
-    rows.extend(ledger::read(&ledger)?);
-    let ledger = Ledger::new(rows, &[SERVICE])?;
+    let ledger = complete(&rows, &ledger)?;
     let certain = (0..ledger.rows().len()).filter(|at| ledger.is_certain(*at)).count();
     ensure!(certain as u64 >= requests, "{certain} rows of {requests} requests");
     // Spans that never come are what is measured: the deadline is no failure.
@@ -105,6 +104,23 @@ pub fn play(
         keep(results, &cell, &ledger, &exported)?;
     }
     Ok(cell)
+}
+
+/// The ledger when all rows are in it: some programs write theirs after they have answered.
+fn complete(load: &[Row], folder: &Path) -> Result<Ledger> {
+    let mut missing = None;
+    let ledger = eventually("all rows of the ledger", PATIENCE, || {
+        let rows = [load, &ledger::read(folder)?].concat();
+        missing = match Ledger::new(rows, &[SERVICE]) {
+            Ok(ledger) => match ledger.unfinished() {
+                None => return Ok(Some(ledger)),
+                Some(row) => Some(format!("nobody handled {row}")),
+            },
+            Err(error) => Some(error.to_string()),
+        };
+        Ok(None)
+    });
+    ledger.with_context(|| missing.unwrap_or_default())
 }
 
 /// Starts the callers and the leaf.

@@ -147,13 +147,13 @@ fn spring(paths: &Paths<'_>) -> Command {
 fn nginx(paths: &Paths<'_>) -> Command {
     let Paths { scratch, port, leaf, service, ledger, .. } = *paths;
     let (root, ledger) = (scratch.display(), ledger.display());
-    let common = format!(r#""service":"{service}","pid":$pid,"method":"$request_method","path":"$uri","start_ns":0,"end_ns":0"#);
+    let common = format!(r#""service":"{service}","pid":$pid,"method":"$request_method","start_ns":0,"end_ns":0"#);
     let text = format!(
         r#"daemon off; worker_processes 2; error_log stderr error; pid {root}/{service}.pid; user root;
 events {{ worker_connections 4096; }}
 http {{
-  log_format server '{{"id":"$http_x_ledger_id/s","parent":"$http_x_ledger_id","kind":"server","call":"$http_x_ledger_id","status":$status,{common}}}';
-  log_format client '{{"id":"$http_x_ledger_id.p","parent":"$http_x_ledger_id/s","kind":"client","call":"$http_x_ledger_id.p","status":$upstream_status,{common}}}';
+  log_format server '{{"id":"$http_x_ledger_id/s","parent":"$http_x_ledger_id","kind":"server","call":"$http_x_ledger_id","status":$status,"path":"$request_uri",{common}}}';
+  log_format client '{{"id":"$http_x_ledger_id.p","parent":"$http_x_ledger_id/s","kind":"client","call":"$http_x_ledger_id.p","status":$upstream_status,"path":"$uri",{common}}}';
   client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
   uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi; keepalive_requests 1000000000;
   upstream leaf {{ server 127.0.0.1:{leaf}; keepalive 16; }}

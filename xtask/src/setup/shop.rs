@@ -2,13 +2,12 @@
 //!
 //! Shape: sources under tests/apps/shop → a command line per service, or why there is none. What a service needs at run
 //! time is copied or built into its own folder; nothing is written beside the sources.
-use super::{cache, debian, lock, log, stamp::Stamp};
+use super::{cache, language, lock};
 use crate::command::root;
 use anyhow::{Context, Result};
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 /// The four, in the order in which a checkout meets them.
@@ -61,50 +60,13 @@ pub(crate) fn services() -> Result<Vec<Built>> {
     Ok(built)
 }
 
-/// Node: the sources beside exactly the packages of the lock file.
 fn frontend(source: &Path, result: &Path) -> Result<Program> {
-    debian::ensure(&[("node", "nodejs"), ("npm", "npm")])?;
-    let stamp = Stamp::new(result, &[source.into()], "node")?;
-    if stamp.is_stale()? {
-        println!("setup: installing the packages of frontend (npm)");
-        for name in ["package.json", "package-lock.json", "server.js"] {
-            fs::copy(source.join(name), result.join(name)).with_context(|| format!("copy {name}"))?;
-        }
-        let arguments = ["ci", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"];
-        let mut npm = Command::new("npm");
-        npm.env("npm_config_update_notifier", "false");
-        log::run(npm.args(arguments).current_dir(result), &result.join("npm.log"))?;
-        stamp.write()?;
-    }
+    language::node(source, result, &["server.js"])?;
     Ok(Program { program: "node".into(), arguments: vec!["server.js".into()], folder: result.into() })
 }
 
-/// Python: a virtual environment with exactly the packages of requirements.txt.
 fn product(source: &Path, result: &Path) -> Result<Program> {
-    debian::ensure(&[("python3", "python3")])?;
-    let environment = result.join("venv");
-    let stamp = Stamp::new(result, &[source.join("requirements.txt")], "python3")?;
-    if stamp.is_stale()? {
-        println!("setup: installing the packages of product (pip)");
-        let create = || {
-            let mut python = Command::new("python3");
-            log::run(python.args(["-m", "venv", "--clear"]).arg(&environment), &result.join("venv.log"))
-        };
-        // Debian ships the module that makes environments without what it puts into them.
-        create().or_else(|_| debian::install(&["python3-venv"]).and_then(|()| create()))?;
-        let mut pip = Command::new(environment.join("bin/python"));
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--requirement",
-        ]);
-        log::run(pip.arg(source.join("requirements.txt")), &result.join("pip.log"))?;
-        stamp.write()?;
-    }
+    let environment = language::python(source, result)?;
     for name in ["app.py", "gunicorn.conf.py"] {
         fs::copy(source.join(name), result.join(name)).with_context(|| format!("copy {name}"))?;
     }
@@ -112,35 +74,15 @@ fn product(source: &Path, result: &Path) -> Result<Program> {
     Ok(Program { program: environment.join("bin/gunicorn"), arguments, folder: result.into() })
 }
 
-/// Java: one jar with everything in it.
 fn order(source: &Path, result: &Path) -> Result<Program> {
-    debian::ensure(&[("javac", "default-jdk-headless"), ("mvn", "maven")])?;
-    let stamp = Stamp::new(result, &[source.join("pom.xml"), source.join("src")], "javac")?;
-    if stamp.is_stale()? {
-        println!("setup: building order (Maven fetches Spring Boot the first time)");
-        let mut maven = Command::new("mvn");
-        maven.args(["--quiet", "--batch-mode", "--no-transfer-progress", "-DskipTests"]);
-        maven.arg(format!("-Dbuild.folder={}", result.display())).arg("package");
-        log::run(maven.current_dir(source), &result.join("maven.log"))?;
-        stamp.write()?;
-    }
+    language::java(source, result)?;
     // A small shop needs a small machine: the serial collector and 96 MB of heap.
     let arguments = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx96m", "-jar", "order.jar"];
     let arguments = arguments.map(String::from).to_vec();
     Ok(Program { program: "java".into(), arguments, folder: result.into() })
 }
 
-/// Go: one binary, from the standard library alone.
 fn inventory(source: &Path, result: &Path) -> Result<Program> {
-    debian::ensure(&[("go", "golang-go")])?;
-    let stamp = Stamp::new(result, &[source.into()], "go")?;
-    let binary = result.join("inventory");
-    if stamp.is_stale()? {
-        println!("setup: building inventory (go)");
-        let mut go = Command::new("go");
-        go.args(["build", "-trimpath", "-buildvcs=false", "-o"]).arg(&binary).arg(".");
-        log::run(go.env("GOTOOLCHAIN", "local").current_dir(source), &result.join("go.log"))?;
-        stamp.write()?;
-    }
-    Ok(Program { program: binary, arguments: Vec::new(), folder: result.into() })
+    let program = language::go(source, result, "inventory")?;
+    Ok(Program { program, arguments: Vec::new(), folder: result.into() })
 }

@@ -1,0 +1,137 @@
+// Command truth is the ledger's Go program: net/http, a pooled client, goroutines for calls at once.
+// Plans are described in tests/src/truth/plan.rs.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const header = "X-Ledger-Id"
+
+var (
+	delays  = []int{0, 1, 2, 5, 10, 20, 50, 100, 200, 500}
+	service = os.Getenv("SERVICE")
+	peers   = strings.Split(os.Getenv("PEERS"), ",")
+	ledger  *os.File
+	clients []*http.Client
+)
+
+// row is one request as this process saw it.
+type row struct {
+	ID      string  `json:"id"`
+	Parent  *string `json:"parent"`
+	Kind    string  `json:"kind"`
+	Call    string  `json:"call"`
+	Service string  `json:"service"`
+	Pid     int     `json:"pid"`
+	Method  string  `json:"method"`
+	Path    string  `json:"path"`
+	Status  int     `json:"status"`
+	Start   int64   `json:"start_ns"`
+	End     int64   `json:"end_ns"`
+}
+
+func write(r row) {
+	r.Service, r.Pid, r.Method, r.End = service, os.Getpid(), "GET", time.Now().UnixNano()
+	line, err := json.Marshal(r)
+	if err == nil {
+		// One write per row, to a file that only grows.
+		_, err = ledger.Write(append(line, '\n'))
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// end is where the plan that begins there ends.
+func end(text string, at int) int {
+	calls := int(text[at+4] - '0')
+	at += 5
+	for i := 0; i < calls; i++ {
+		at = end(text, at)
+	}
+	return at
+}
+
+func fetch(inbound string, number int, plan string) {
+	call, parent := fmt.Sprintf("%s.%d", inbound, number), inbound+"/s"
+	path, target := "/t/"+plan, int(plan[0]-'0')
+	r := row{ID: call, Parent: &parent, Kind: "client", Call: call, Path: path, Start: time.Now().UnixNano()}
+	request, err := http.NewRequest("GET", peers[target]+path, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	request.Header.Set(header, call)
+	response, err := clients[target].Do(request)
+	if err == nil {
+		_, err = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+		if err == nil {
+			r.Status = response.StatusCode
+		}
+	}
+	write(r)
+}
+
+func handle(w http.ResponseWriter, request *http.Request) {
+	start, call := time.Now().UnixNano(), request.Header.Get(header)
+	text := strings.TrimPrefix(request.URL.Path, "/t/")
+	parallel, late := text[1] == 'p' || text[1] == 'P', text[1] == 'S' || text[1] == 'P'
+	wait := time.Duration(delays[text[2]-'0']) * time.Millisecond
+	status := map[byte]int{'2': 200, '4': 404, '5': 500}[text[3]]
+	if !late {
+		time.Sleep(wait)
+	}
+	var group sync.WaitGroup
+	at := 5
+	for n := 0; n < int(text[4]-'0'); n++ {
+		next := end(text, at)
+		plan, n := text[at:next], n
+		at = next
+		if !parallel {
+			fetch(call, n, plan)
+			continue
+		}
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			fetch(call, n, plan)
+		}()
+	}
+	group.Wait()
+	if late {
+		time.Sleep(wait)
+	}
+	write(row{ID: call + "/s", Parent: &call, Kind: "server", Call: call, Path: request.URL.Path, Status: status, Start: start})
+	w.WriteHeader(status)
+	io.WriteString(w, "done")
+}
+
+func main() {
+	pool, err := strconv.Atoi(os.Getenv("POOL"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	name := fmt.Sprintf("%s-%d.jsonl", service, os.Getpid())
+	ledger, err = os.OpenFile(filepath.Join(os.Getenv("LEDGER"), name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for range peers {
+		// Towards others more connections are opened than are kept.
+		clients = append(clients, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: pool}})
+	}
+	clients[len(peers)-1].Transport = &http.Transport{MaxIdleConnsPerHost: pool, MaxConnsPerHost: pool}
+	http.HandleFunc("/t/", handle)
+	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
+}

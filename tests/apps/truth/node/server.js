@@ -1,0 +1,109 @@
+// The ledger's Node program: Express on the event loop, calling with node:http, fetch or axios (the first argument).
+// Plans are described in tests/src/truth/plan.rs. Rows are written at once: the test may end us at any time.
+'use strict';
+
+const fs = require('node:fs');
+const http = require('node:http');
+const path = require('node:path');
+const timers = require('node:timers/promises');
+const axios = require('axios');
+const express = require('express');
+
+const DELAYS = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500];
+const STATUSES = { 2: 200, 4: 404, 5: 500 };
+const HEADER = 'x-ledger-id';
+const { PORT, SERVICE, LEDGER, POOL } = process.env;
+const peers = process.env.PEERS.split(',');
+const pool = Number(POOL);
+const ledger = fs.openSync(path.join(LEDGER, `${SERVICE}-${process.pid}.jsonl`), 'a');
+
+// Node's clock of the day has milliseconds; the difference to the fine clock is taken once.
+const epoch = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+const now = () => epoch + process.hrtime.bigint();
+
+function write(kind, call, parent, path, status, start) {
+  const id = kind === 'server' ? `${call}/s` : call;
+  const row = { id, parent, kind, call, service: SERVICE, pid: process.pid, method: 'GET', path, status };
+  const times = `,"start_ns":${start},"end_ns":${now()}}\n`;
+  fs.writeSync(ledger, JSON.stringify(row).slice(0, -1) + times);
+}
+
+function end(text, at) {
+  const calls = Number(text[at + 4]);
+  at += 5;
+  for (let n = 0; n < calls; n += 1) at = end(text, at);
+  return at;
+}
+
+// Towards the leaf callers queue for a connection; towards others more are opened than are kept.
+const agents = peers.map((_, target) => {
+  const most = target === peers.length - 1 ? { maxSockets: pool } : {};
+  return new http.Agent({ keepAlive: true, maxFreeSockets: pool, ...most });
+});
+
+const clients = {
+  http: (target, url, headers) =>
+    new Promise((resolve, reject) => {
+      const request = http.get(url, { agent: agents[target], headers }, (response) => {
+        response.resume();
+        response.on('end', () => resolve(response.statusCode));
+        response.on('error', reject);
+      });
+      request.on('error', reject);
+    }),
+  fetch: async (_target, url, headers) => {
+    const response = await fetch(url, { headers });
+    await response.text();
+    return response.status;
+  },
+  axios: async (target, url, headers) => {
+    const response = await axios.get(url, { httpAgent: agents[target], headers, validateStatus: () => true });
+    return response.status;
+  },
+};
+const client = clients[process.argv[2]];
+
+async function call(inbound, number, plan) {
+  const id = `${inbound}.${number}`;
+  const target = Number(plan[0]);
+  const path = `/t/${plan}`;
+  const start = now();
+  let status = 0;
+  try {
+    status = await client(target, peers[target] + path, { [HEADER]: id });
+  } catch {
+    // A call without an answer has status 0.
+  }
+  write('client', id, `${inbound}/s`, path, status, start);
+}
+
+const app = express();
+app.disable('x-powered-by');
+app.disable('etag');
+
+app.get('/t/:text', async (request, response) => {
+  const start = now();
+  const { text } = request.params;
+  const inbound = request.get(HEADER);
+  const late = 'SP'.includes(text[1]);
+  const delay = DELAYS[text[2]];
+  if (delay && !late) await timers.setTimeout(delay);
+  const plans = [];
+  let at = 5;
+  for (let n = 0; n < Number(text[4]); n += 1) {
+    const next = end(text, at);
+    plans.push(text.slice(at, next));
+    at = next;
+  }
+  if ('pP'.includes(text[1])) {
+    await Promise.all(plans.map((plan, n) => call(inbound, n, plan)));
+  } else {
+    for (const [n, plan] of plans.entries()) await call(inbound, n, plan);
+  }
+  if (delay && late) await timers.setTimeout(delay);
+  const status = STATUSES[text[3]];
+  write('server', inbound, inbound, request.path, status, start);
+  response.status(status).send('done');
+});
+
+http.createServer(app).listen({ port: Number(PORT), host: '127.0.0.1', backlog: 2048 });

@@ -1,0 +1,59 @@
+"""Flask with requests: under its own threaded server, or under gunicorn.
+
+Calls that a plan wants at once are made by an executor that all requests share.
+"""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import requests
+from flask import Flask, request
+from requests.adapters import HTTPAdapter
+
+import truth
+
+app = Flask(__name__)
+executor = ThreadPoolExecutor(8)
+session = requests.Session()
+session.trust_env = False
+# Towards the leaf callers queue for a connection; towards others more are opened, and closed again.
+session.mount("http://", HTTPAdapter(pool_maxsize=truth.POOL))
+session.mount(truth.LEAF, HTTPAdapter(pool_maxsize=truth.POOL, pool_block=True))
+
+
+def fetch(number, address, path, inbound):
+    call = f"{inbound}.{number}"
+    start, status = truth.now(), 0
+    try:
+        answer = session.get(address + path, headers={truth.HEADER: call}, timeout=60)
+        status = answer.status_code
+    except requests.RequestException:
+        pass
+    truth.write("client", call, inbound + "/s", path, status, start)
+
+
+@app.get("/t/<text>")
+def handle(text):
+    start, call = truth.now(), request.headers[truth.HEADER]
+    plan = truth.Plan(text)
+    if plan.delay and not plan.late:
+        time.sleep(plan.delay)
+    if plan.parallel:
+        futures = [executor.submit(fetch, n, *to, call) for n, to in enumerate(plan.calls)]
+        for future in futures:
+            future.result()
+    else:
+        for n, to in enumerate(plan.calls):
+            fetch(n, *to, call)
+    if plan.delay and plan.late:
+        time.sleep(plan.delay)
+    truth.write("server", call, call, "/t/" + text, plan.status, start)
+    return "done", plan.status
+
+
+if __name__ == "__main__":
+    import logging
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    app.run("127.0.0.1", int(os.environ["PORT"]), threaded=True)
