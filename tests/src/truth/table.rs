@@ -64,7 +64,8 @@ pub const RUNTIMES: &[Runtime] = &[
     Runtime {
         name: "flask",
         rules: THREADS,
-        start: flask,
+        // A thread and a connection per request.
+        start: |paths| script(paths, "flask_app.py", ""),
         promise: THREAD_PER_REQUEST,
         short: Some(8),
         ..NOTHING
@@ -90,6 +91,10 @@ pub const RUNTIMES: &[Runtime] = &[
         start: |paths| gunicorn(paths, &["--worker-class", "gthread", "--workers", "1", "--threads", "16"]),
         ..NOTHING
     },
+    Runtime { name: "fastapi-httpx", start: |paths| script(paths, "fastapi_app.py", "asyncio"), ..NOTHING },
+    Runtime { name: "fastapi-uvloop", start: |paths| script(paths, "fastapi_app.py", "uvloop"), ..NOTHING },
+    Runtime { name: "aiohttp", start: |paths| script(paths, "aiohttp_app.py", "asyncio"), ..NOTHING },
+    Runtime { name: "aiohttp-uvloop", start: |paths| script(paths, "aiohttp_app.py", "uvloop"), ..NOTHING },
     Runtime { name: "go", start: go, short: Some(8), ..NOTHING },
     Runtime { name: "node-http", start: |paths| node(paths, "http"), short: Some(8), ..NOTHING },
     Runtime { name: "node-fetch", start: |paths| node(paths, "fetch"), ..NOTHING },
@@ -110,11 +115,11 @@ fn python(paths: &Paths<'_>, program: &str) -> Command {
     python
 }
 
-/// Flask's own server: a thread and a connection per request.
-fn flask(paths: &Paths<'_>) -> Command {
-    let mut flask = python(paths, "python");
-    flask.arg(paths.sources.join("python/flask_app.py"));
-    flask
+/// A program of `tests/apps/truth/python` that starts its own server.
+fn script(paths: &Paths<'_>, name: &str, argument: &str) -> Command {
+    let mut script = python(paths, "python");
+    script.arg(paths.sources.join("python").join(name)).arg(argument);
+    script
 }
 
 fn gunicorn(paths: &Paths<'_>, worker: &[&str]) -> Command {
