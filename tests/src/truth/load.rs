@@ -102,6 +102,7 @@ fn ask(address: SocketAddr, kept: &mut Option<Connection>, path: &str, id: &str)
     Ok(answer)
 }
 
-fn unix_ns() -> Result<u64> {
+/// The time of day.
+pub(super) fn unix_ns() -> Result<u64> {
     Ok(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())?)
 }

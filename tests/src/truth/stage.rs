@@ -24,6 +24,8 @@ use std::{
 
 /// Connections to the leaf, at most: more than some concurrencies need, less than others.
 const POOL: &str = "16";
+/// Longer than the programs work on when no request comes.
+const REST_NS: u64 = 700_000_000;
 /// How long spans may take to come after the load has ended.
 const SETTLE: Duration = Duration::from_secs(8);
 
@@ -106,14 +108,15 @@ pub fn play(
     Ok(cell)
 }
 
-/// The ledger when all rows are in it: some programs write theirs after they have answered.
+/// The ledger when all rows are in it: some programs write theirs after they have answered, and some go on working.
 fn complete(load: &[Row], folder: &Path) -> Result<Ledger> {
     let mut missing = None;
     let ledger = eventually("all rows of the ledger", PATIENCE, || {
         let rows = [load, &ledger::read(folder)?].concat();
         missing = match Ledger::new(rows, &[SERVICE]) {
             Ok(ledger) => match ledger.unfinished() {
-                None => return Ok(Some(ledger)),
+                None if is_quiet(&ledger)? => return Ok(Some(ledger)),
+                None => Some("the programs never came to rest".to_owned()),
                 Some(row) => Some(format!("nobody handled {row}")),
             },
             Err(error) => Some(error.to_string()),
@@ -121,6 +124,12 @@ fn complete(load: &[Row], folder: &Path) -> Result<Ledger> {
         Ok(None)
     });
     ledger.with_context(|| missing.unwrap_or_default())
+}
+
+/// Nothing has ended for a while, so nothing will: what works in the background rests when no request comes.
+fn is_quiet(ledger: &Ledger) -> Result<bool> {
+    let last = ledger.rows().iter().map(|row| row.end_ns).max().unwrap_or(0);
+    Ok(load::unix_ns()?.saturating_sub(last) > REST_NS)
 }
 
 /// Starts the callers and the leaf.
@@ -150,7 +159,7 @@ fn programs(world: &mut World, runtime: Runtime, ledger: &Path) -> Result<Vec<Ap
             })
         };
         program.env("PORT", port.to_string()).env("SERVICE", &service).env("PEERS", peers.join(","));
-        program.env("LEDGER", ledger).env("POOL", POOL);
+        program.env("LEDGER", ledger).env("POOL", POOL).env("HABIT", runtime.habit);
         let app = world.serve(&service, port, &mut program);
         apps.push(app.context("`cargo xtask setup` builds the programs of the ledger")?);
     }

@@ -2,7 +2,7 @@
 //!
 //! Shape: [`RUNTIMES`]. A row's program is under `tests/apps/truth`; what it needs was built into `.cache/truth` by
 //! `cargo xtask setup`. Every program reads the same environment: `PORT`, `SERVICE` (its name in rows), `PEERS` (base
-//! addresses of all services, the leaf last), `LEDGER` (a folder for rows) and `POOL` (connections to the leaf, at most;
+//! addresses of all services, the leaf last), `LEDGER` (a folder for rows), `HABIT` (see [`Runtime::habit`]) and `POOL` (connections to the leaf, at most;
 //! towards others that many are kept, and more are made when they are needed: a bound there could wait for itself).
 use super::plan::Rules;
 use crate::process::command;
@@ -15,6 +15,10 @@ pub struct Runtime {
     pub name: &'static str,
     /// What it can do.
     pub rules: Rules,
+    /// What it does besides: `poll` calls the leaf on nobody's behalf while requests come, from a worker that the first
+    /// request starts; `after` makes one more call when a request was answered; `queue` has three workers, started by the
+    /// first request, make the calls of all.
+    pub habit: &'static str,
     /// Starts it.
     pub start: fn(&Paths<'_>) -> Command,
     /// Share of the calls within its processes whose parent must be found; none if nothing is promised yet.
@@ -50,6 +54,8 @@ const THREADS: Rules = Rules { callers: 1, itself: true, parallel: false, proxy:
 const POOLED: Rules = Rules { callers: 3, itself: false, parallel: false, proxy: false };
 /// Everything.
 const FREE: Rules = Rules { callers: 1, itself: true, parallel: true, proxy: false };
+/// Everything, but calls wait for a worker: through a service that calls itself they would wait for themselves.
+const QUEUED: Rules = Rules { callers: 2, itself: false, parallel: true, proxy: false };
 /// A reverse proxy.
 const PROXY: Rules = Rules { callers: 1, itself: false, parallel: false, proxy: true };
 
@@ -57,7 +63,7 @@ const PROXY: Rules = Rules { callers: 1, itself: false, parallel: false, proxy: 
 const THREAD_PER_REQUEST: Option<f64> = Some(0.999);
 
 const NOTHING: Runtime =
-    Runtime { name: "", rules: FREE, start: go, promise: None, short: None, most: 512 };
+    Runtime { name: "", rules: FREE, habit: "", start: go, promise: None, short: None, most: 512 };
 
 /// The table.
 pub const RUNTIMES: &[Runtime] = &[
@@ -106,6 +112,18 @@ pub const RUNTIMES: &[Runtime] = &[
         promise: THREAD_PER_REQUEST,
         ..NOTHING
     },
+    Runtime { name: "flask-poll", habit: "poll", rules: THREADS, start: |paths| script(paths, "flask_app.py", ""), ..NOTHING },
+    Runtime { name: "flask-after", habit: "after", rules: THREADS, start: |paths| script(paths, "flask_app.py", ""), ..NOTHING },
+    Runtime { name: "flask-queue", habit: "queue", rules: QUEUED, start: |paths| script(paths, "flask_app.py", ""), ..NOTHING },
+    Runtime { name: "aiohttp-poll", habit: "poll", start: |paths| script(paths, "aiohttp_app.py", "asyncio"), ..NOTHING },
+    Runtime { name: "aiohttp-after", habit: "after", start: |paths| script(paths, "aiohttp_app.py", "asyncio"), ..NOTHING },
+    Runtime { name: "aiohttp-queue", habit: "queue", rules: QUEUED, start: |paths| script(paths, "aiohttp_app.py", "asyncio"), ..NOTHING },
+    Runtime { name: "go-poll", habit: "poll", start: go, ..NOTHING },
+    Runtime { name: "go-after", habit: "after", start: go, ..NOTHING },
+    Runtime { name: "go-queue", habit: "queue", rules: QUEUED, start: go, ..NOTHING },
+    Runtime { name: "node-poll", habit: "poll", start: |paths| node(paths, "http"), ..NOTHING },
+    Runtime { name: "node-after", habit: "after", start: |paths| node(paths, "http"), ..NOTHING },
+    Runtime { name: "node-queue", habit: "queue", rules: QUEUED, start: |paths| node(paths, "http"), ..NOTHING },
     Runtime { name: "nginx", rules: PROXY, start: nginx, short: Some(8), ..NOTHING },
 ];
 

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,8 +23,15 @@ var (
 	delays  = []int{0, 1, 2, 5, 10, 20, 50, 100, 200, 500}
 	service = os.Getenv("SERVICE")
 	peers   = strings.Split(os.Getenv("PEERS"), ",")
+	habit   = os.Getenv("HABIT")
 	ledger  *os.File
 	clients []*http.Client
+
+	background = fmt.Sprintf("%ds020", len(peers)-1)
+	asked      atomic.Int64
+	polling    atomic.Bool
+	queue      = make(chan func())
+	workers    sync.Once
 )
 
 // row is one request as this process saw it.
@@ -64,9 +72,13 @@ func end(text string, at int) int {
 }
 
 func fetch(inbound string, number int, plan string) {
-	call, parent := fmt.Sprintf("%s.%d", inbound, number), inbound+"/s"
+	parent := inbound + "/s"
+	send(fmt.Sprintf("%s.%d", inbound, number), &parent, plan)
+}
+
+func send(call string, parent *string, plan string) {
 	path, target := "/t/"+plan, int(plan[0]-'0')
-	r := row{ID: call, Parent: &parent, Kind: "client", Call: call, Path: path, Start: time.Now().UnixNano()}
+	r := row{ID: call, Parent: parent, Kind: "client", Call: call, Path: path, Start: time.Now().UnixNano()}
 	request, err := http.NewRequest("GET", peers[target]+path, nil)
 	if err != nil {
 		log.Fatal(err)
@@ -83,6 +95,34 @@ func fetch(inbound string, number int, plan string) {
 	write(r)
 }
 
+// poll asks the leaf on nobody's behalf as long as requests come.
+func poll() {
+	for n := 0; time.Since(time.Unix(0, asked.Load())) < 300*time.Millisecond; n++ {
+		send(fmt.Sprintf("poll-%d-%d", os.Getpid(), time.Now().UnixNano()), nil, background)
+		time.Sleep(4 * time.Millisecond)
+	}
+	polling.Store(false)
+}
+
+// queued has one of three workers make the call; the first request starts them.
+func queued(inbound string, number int, plan string) {
+	workers.Do(func() {
+		for i := 0; i < 3; i++ {
+			go func() {
+				for work := range queue {
+					work()
+				}
+			}()
+		}
+	})
+	done := make(chan struct{})
+	queue <- func() {
+		fetch(inbound, number, plan)
+		close(done)
+	}
+	<-done
+}
+
 func handle(w http.ResponseWriter, request *http.Request) {
 	start, call := time.Now().UnixNano(), request.Header.Get(header)
 	text := strings.TrimPrefix(request.URL.Path, "/t/")
@@ -92,6 +132,13 @@ func handle(w http.ResponseWriter, request *http.Request) {
 	if !late {
 		time.Sleep(wait)
 	}
+	if asked.Store(start); habit == "poll" && polling.CompareAndSwap(false, true) {
+		go poll()
+	}
+	make := fetch
+	if habit == "queue" {
+		make = queued
+	}
 	var group sync.WaitGroup
 	at := 5
 	for n := 0; n < int(text[4]-'0'); n++ {
@@ -99,13 +146,13 @@ func handle(w http.ResponseWriter, request *http.Request) {
 		plan, n := text[at:next], n
 		at = next
 		if !parallel {
-			fetch(call, n, plan)
+			make(call, n, plan)
 			continue
 		}
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			fetch(call, n, plan)
+			make(call, n, plan)
 		}()
 	}
 	group.Wait()
@@ -115,6 +162,13 @@ func handle(w http.ResponseWriter, request *http.Request) {
 	write(row{ID: call + "/s", Parent: &call, Kind: "server", Call: call, Path: request.URL.Path, Status: status, Start: start})
 	w.WriteHeader(status)
 	io.WriteString(w, "done")
+	if habit == "after" {
+		go func() {
+			time.Sleep(5 * time.Millisecond)
+			parent := call + "/s"
+			send(call+".z", &parent, background)
+		}()
+	}
 }
 
 func main() {

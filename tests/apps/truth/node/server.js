@@ -12,7 +12,7 @@ const express = require('express');
 const DELAYS = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500];
 const STATUSES = { 2: 200, 4: 404, 5: 500 };
 const HEADER = 'x-ledger-id';
-const { PORT, SERVICE, LEDGER, POOL } = process.env;
+const { PORT, SERVICE, LEDGER, POOL, HABIT } = process.env;
 const peers = process.env.PEERS.split(',');
 const pool = Number(POOL);
 const ledger = fs.openSync(path.join(LEDGER, `${SERVICE}-${process.pid}.jsonl`), 'a');
@@ -63,8 +63,8 @@ const clients = {
 };
 const client = clients[process.argv[2]];
 
-async function call(inbound, number, plan) {
-  const id = `${inbound}.${number}`;
+async function call(inbound, number, plan, own) {
+  const id = own || `${inbound}.${number}`;
   const target = Number(plan[0]);
   const path = `/t/${plan}`;
   const start = now();
@@ -74,8 +74,49 @@ async function call(inbound, number, plan) {
   } catch {
     // A call without an answer has status 0.
   }
-  write('client', id, `${inbound}/s`, path, status, start);
+  write('client', id, inbound && `${inbound}/s`, path, status, start);
 }
+
+// Background work asks the leaf for this, and rests when no request has come for a while.
+const PLAN = `${peers.length - 1}s020`;
+const REST = 300;
+let asked = 0;
+let polls = 0;
+let poller;
+
+function arm() {
+  asked = Date.now();
+  poller ||= setInterval(() => {
+    if (Date.now() > asked + REST) {
+      clearInterval(poller);
+      poller = undefined;
+      return;
+    }
+    polls += 1;
+    call(null, 0, PLAN, `poll-${process.pid}-${polls}`);
+  }, 5);
+}
+
+// Three at once, the others in a list: what p-limit does without AsyncResource.
+const waiting = [];
+let running = 0;
+
+function next() {
+  running -= 1;
+  if (waiting.length > 0) waiting.shift()();
+}
+
+function queued(inbound, number, plan) {
+  return new Promise((resolve) => {
+    const run = () => {
+      running += 1;
+      call(inbound, number, plan).then(resolve).then(next);
+    };
+    if (running < 3) run();
+    else waiting.push(run);
+  });
+}
+const make = HABIT === 'queue' ? queued : call;
 
 const app = express();
 app.disable('x-powered-by');
@@ -88,6 +129,7 @@ app.get('/t/:text', async (request, response) => {
   const late = 'SP'.includes(text[1]);
   const delay = DELAYS[text[2]];
   if (delay && !late) await timers.setTimeout(delay);
+  if (HABIT === 'poll') arm();
   const plans = [];
   let at = 5;
   for (let n = 0; n < Number(text[4]); n += 1) {
@@ -96,14 +138,15 @@ app.get('/t/:text', async (request, response) => {
     at = next;
   }
   if ('pP'.includes(text[1])) {
-    await Promise.all(plans.map((plan, n) => call(inbound, n, plan)));
+    await Promise.all(plans.map((plan, n) => make(inbound, n, plan)));
   } else {
-    for (const [n, plan] of plans.entries()) await call(inbound, n, plan);
+    for (const [n, plan] of plans.entries()) await make(inbound, n, plan);
   }
   if (delay && late) await timers.setTimeout(delay);
   const status = STATUSES[text[3]];
   write('server', inbound, inbound, request.path, status, start);
   response.status(status).send('done');
+  if (HABIT === 'after') setTimeout(() => call(inbound, 'z', PLAN), 5);
 });
 
 http.createServer(app).listen({ port: Number(PORT), host: '127.0.0.1', backlog: 2048 });

@@ -14,7 +14,11 @@ PEERS = os.environ.get("PEERS", "").split(",")
 LEAF = PEERS[-1]
 POOL = int(os.environ.get("POOL", "16"))
 FOLDER = os.environ.get("LEDGER", ".")
+HABIT = os.environ.get("HABIT", "")
 HEADER = "x-ledger-id"
+# What background work asks the leaf for, and how long it goes on when no request comes.
+PLAN = (LEAF, f"/t/{len(PEERS) - 1}s020")
+REST = 0.3
 _files = {}
 
 
