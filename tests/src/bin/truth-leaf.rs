@@ -2,7 +2,10 @@
 //!
 //! Shape: `PORT`, `SERVICE` and `LEDGER` from the environment → hyper on loopback, a row per request.
 #![forbid(unsafe_code)]
-#![expect(clippy::disallowed_methods, reason = "a program under test is told by its environment, like the others")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a program under test is told by its environment, like the others"
+)]
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -62,7 +65,9 @@ impl Leaf {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
         let start_ns = unix_ns()?;
         let path = request.uri().path().to_owned();
-        let digit = |at: usize| path.as_bytes().get("/t/".len() + at).map(|digit| usize::from(digit.wrapping_sub(b'0')));
+        let digit = |at: usize| {
+            path.as_bytes().get("/t/".len() + at).map(|digit| usize::from(digit.wrapping_sub(b'0')))
+        };
         let delay = digit(2).and_then(|digit| DELAYS_MS.get(digit)).copied().unwrap_or(0);
         let status = match digit(3) {
             Some(4) => 404,

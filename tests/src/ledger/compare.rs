@@ -258,7 +258,8 @@ impl Finding {
 
 fn attributes(at: usize, span: &Span, ledger: &Ledger, verdict: &mut Verdict) {
     let Some(row) = ledger.row(at).filter(|_| ledger.is_certain(at)) else { return };
-    let said = (span.attribute("http.request.method"), path(span), span.attribute("http.response.status_code"));
+    let said =
+        (span.attribute("http.request.method"), path(span), span.attribute("http.response.status_code"));
     if said != (row.method.as_str(), row.path.as_str(), row.status.to_string().as_str()) {
         verdict.figures.wrong_attributes += 1;
         verdict.find(found("method, path or status is not the ledger's", span, &row.to_string()));

@@ -149,7 +149,8 @@ impl Figures {
 
     /// Counts and ratios.
     pub fn to_json(&self) -> Value {
-        let time = |sorted: &[u64]| json!({ "p50_ns": quantile(sorted, 0.5), "p99_ns": quantile(sorted, 0.99) });
+        let time =
+            |sorted: &[u64]| json!({ "p50_ns": quantile(sorted, 0.5), "p99_ns": quantile(sorted, 0.99) });
         let evidence: BTreeMap<&String, Value> = self
             .evidence
             .iter()

@@ -57,7 +57,9 @@ fn spans(ledger: &Ledger) -> Vec<Span> {
         attributes.insert("http.response.status_code".to_owned(), row.status.to_string());
         match row.kind {
             Kind::Server => attributes.insert("url.path".to_owned(), row.path.clone()),
-            Kind::Client => attributes.insert("url.full".to_owned(), format!("http://leaf:80{}?x=1", row.path)),
+            Kind::Client => {
+                attributes.insert("url.full".to_owned(), format!("http://leaf:80{}?x=1", row.path))
+            }
         };
         if ledger.parent(at).is_some() {
             attributes.insert("wirespan.evidence".to_owned(), "thread".to_owned());

@@ -38,7 +38,9 @@ pub fn run(order: Order) -> Result<Vec<Row>> {
     let rows: Vec<Vec<Row>> = std::thread::scope(|scope| {
         let next = &next;
         let client = || {
-            std::thread::Builder::new().stack_size(256 * 1024).spawn_scoped(scope, move || client(order, next))
+            std::thread::Builder::new()
+                .stack_size(256 * 1024)
+                .spawn_scoped(scope, move || client(order, next))
         };
         let clients = (0..order.concurrency).map(|_| client()).collect::<Result<Vec<_>, _>>()?;
         let rows = clients.into_iter().map(|client| client.join().ok().context("a client panicked")?);

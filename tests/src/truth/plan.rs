@@ -164,7 +164,14 @@ mod tests {
     #[test]
     fn a_plan_is_written_callers_first() {
         let leaf = |status| Plan { target: 1, parallel: false, late: false, delay: 0, status, calls: vec![] };
-        let plan = Plan { parallel: true, late: true, delay: 3, target: 0, calls: vec![leaf(200), leaf(500)], ..leaf(200) };
+        let plan = Plan {
+            parallel: true,
+            late: true,
+            delay: 3,
+            target: 0,
+            calls: vec![leaf(200), leaf(500)],
+            ..leaf(200)
+        };
         assert_eq!(plan.path(), "/t/0P3221s0201s050");
     }
 

@@ -11,8 +11,21 @@ use std::{fs, path::Path};
 pub fn head() -> String {
     format!(
         "{:<17} {:>4} {:>8} {:>9} {:>8} {:>4} {:>8} {:>8} {:>8} {:>9} {:>5} {:>6} {:>8} {:>9} {:>9}",
-        "runtime", "c", "requests", "spans", "recall", "dup", "attr", "calls", "peers", "precision", "false",
-        "orphan", "whole", "start p99", "end p99"
+        "runtime",
+        "c",
+        "requests",
+        "spans",
+        "recall",
+        "dup",
+        "attr",
+        "calls",
+        "peers",
+        "precision",
+        "false",
+        "orphan",
+        "whole",
+        "start p99",
+        "end p99"
     )
 }
 
@@ -62,9 +75,11 @@ pub fn why(cell: &Cell) -> Option<String> {
     let mut parts: Vec<String> =
         figures.unparented.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
     parts.extend(
-        figures.evidence.iter().filter(|(_, (_, wrong))| *wrong > 0).map(|(evidence, (all, wrong))| {
-            format!("FALSE by {evidence}: {wrong} of {all}")
-        }),
+        figures
+            .evidence
+            .iter()
+            .filter(|(_, (_, wrong))| *wrong > 0)
+            .map(|(evidence, (all, wrong))| format!("FALSE by {evidence}: {wrong} of {all}")),
     );
     for (what, count) in [
         ("torn", figures.torn),

@@ -55,8 +55,12 @@ impl Cell {
     /// All of it.
     pub fn to_json(&self) -> Value {
         let findings: Vec<Value> = self.verdict.findings.iter().map(compare::Finding::to_json).collect();
-        let losses: Value =
-            self.losses.iter().map(|(name, count)| (name.clone(), json!(count))).collect::<serde_json::Map<_, _>>().into();
+        let losses: Value = self
+            .losses
+            .iter()
+            .map(|(name, count)| (name.clone(), json!(count)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
         json!({
             "runtime": self.runtime.name, "concurrency": self.concurrency, "requests": self.requests,
             "seconds": self.time.as_secs_f64(), "figures": self.verdict.figures.to_json(),

@@ -112,18 +112,58 @@ pub const RUNTIMES: &[Runtime] = &[
         promise: THREAD_PER_REQUEST,
         ..NOTHING
     },
-    Runtime { name: "flask-poll", habit: "poll", rules: THREADS, start: |paths| script(paths, "flask_app.py", ""), ..NOTHING },
-    Runtime { name: "flask-after", habit: "after", rules: THREADS, start: |paths| script(paths, "flask_app.py", ""), ..NOTHING },
-    Runtime { name: "flask-queue", habit: "queue", rules: QUEUED, start: |paths| script(paths, "flask_app.py", ""), ..NOTHING },
-    Runtime { name: "aiohttp-poll", habit: "poll", start: |paths| script(paths, "aiohttp_app.py", "asyncio"), ..NOTHING },
-    Runtime { name: "aiohttp-after", habit: "after", start: |paths| script(paths, "aiohttp_app.py", "asyncio"), ..NOTHING },
-    Runtime { name: "aiohttp-queue", habit: "queue", rules: QUEUED, start: |paths| script(paths, "aiohttp_app.py", "asyncio"), ..NOTHING },
+    Runtime {
+        name: "flask-poll",
+        habit: "poll",
+        rules: THREADS,
+        start: |paths| script(paths, "flask_app.py", ""),
+        ..NOTHING
+    },
+    Runtime {
+        name: "flask-after",
+        habit: "after",
+        rules: THREADS,
+        start: |paths| script(paths, "flask_app.py", ""),
+        ..NOTHING
+    },
+    Runtime {
+        name: "flask-queue",
+        habit: "queue",
+        rules: QUEUED,
+        start: |paths| script(paths, "flask_app.py", ""),
+        ..NOTHING
+    },
+    Runtime {
+        name: "aiohttp-poll",
+        habit: "poll",
+        start: |paths| script(paths, "aiohttp_app.py", "asyncio"),
+        ..NOTHING
+    },
+    Runtime {
+        name: "aiohttp-after",
+        habit: "after",
+        start: |paths| script(paths, "aiohttp_app.py", "asyncio"),
+        ..NOTHING
+    },
+    Runtime {
+        name: "aiohttp-queue",
+        habit: "queue",
+        rules: QUEUED,
+        start: |paths| script(paths, "aiohttp_app.py", "asyncio"),
+        ..NOTHING
+    },
     Runtime { name: "go-poll", habit: "poll", start: go, ..NOTHING },
     Runtime { name: "go-after", habit: "after", start: go, ..NOTHING },
     Runtime { name: "go-queue", habit: "queue", rules: QUEUED, start: go, ..NOTHING },
     Runtime { name: "node-poll", habit: "poll", start: |paths| node(paths, "http"), ..NOTHING },
     Runtime { name: "node-after", habit: "after", start: |paths| node(paths, "http"), ..NOTHING },
-    Runtime { name: "node-queue", habit: "queue", rules: QUEUED, start: |paths| node(paths, "http"), ..NOTHING },
+    Runtime {
+        name: "node-queue",
+        habit: "queue",
+        rules: QUEUED,
+        start: |paths| node(paths, "http"),
+        ..NOTHING
+    },
     Runtime { name: "nginx", rules: PROXY, start: nginx, short: Some(8), ..NOTHING },
 ];
 
@@ -170,7 +210,8 @@ fn spring(paths: &Paths<'_>) -> Command {
 fn nginx(paths: &Paths<'_>) -> Command {
     let Paths { scratch, port, leaf, service, ledger, .. } = *paths;
     let (root, ledger) = (scratch.display(), ledger.display());
-    let common = format!(r#""service":"{service}","pid":$pid,"method":"$request_method","start_ns":0,"end_ns":0"#);
+    let common =
+        format!(r#""service":"{service}","pid":$pid,"method":"$request_method","start_ns":0,"end_ns":0"#);
     let text = format!(
         r#"daemon off; worker_processes 2; error_log stderr error; pid {root}/{service}.pid; user root;
 events {{ worker_connections 4096; }}
