@@ -40,6 +40,12 @@ impl Connection {
         Ok(Connection { stream: BufReader::with_capacity(256 * 1024, stream) })
     }
 
+    /// Waits that long for each part of a response, for servers that are slow on purpose.
+    pub fn patient(self, patience: Duration) -> Result<Connection> {
+        self.stream.get_ref().set_read_timeout(Some(patience))?;
+        Ok(self)
+    }
+
     /// One write.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         Ok(self.stream.get_mut().write_all(bytes.as_ref())?)

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result, bail, ensure};
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{path::Path, process::ExitCode, time::Instant};
 use wirespan_tests::{
     truth::{
         report,
@@ -55,10 +55,10 @@ fn main() -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn cell(runtime: Runtime, concurrency: usize, requests: u64, results: &PathBuf) -> Result<Cell> {
+fn cell(runtime: Runtime, concurrency: usize, requests: u64, results: &Path) -> Result<Cell> {
     let mut world = World::new()?;
-    let cell = stage::play(&mut world, runtime, concurrency, requests, Some(results))
-        .with_context(|| world.last_words())?;
+    let played = stage::play(&mut world, runtime, concurrency, requests, Some(results));
+    let cell = played.with_context(|| world.last_words())?.cell;
     println!("{}", report::line(&cell));
     if let Some(why) = report::why(&cell) {
         println!("{why}");

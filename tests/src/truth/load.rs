@@ -11,11 +11,14 @@ use anyhow::{Context, Result, ensure};
 use std::{
     net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// The load's name in rows.
 pub const SERVICE: &str = "load";
+
+/// A runtime with hundreds of requests in its hands may take that long for one.
+const LONGEST: Duration = Duration::from_secs(150);
 
 /// What to ask for.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +96,10 @@ fn ask(address: SocketAddr, kept: &mut Option<Connection>, path: &str, id: &str)
     // A full queue of the listener refuses: that is no answer, but nothing has happened yet either.
     let mut open = match kept.take() {
         Some(open) => open,
-        None => eventually("a connection", PATIENCE, || Ok(Connection::open(address).ok()))?,
+        None => {
+            let open = eventually("a connection", PATIENCE, || Ok(Connection::open(address).ok()))?;
+            open.patient(LONGEST)?
+        }
     };
     let answer = open.get(path, &[(HEADER, id)])?;
     let closes = answer.field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));

@@ -69,14 +69,25 @@ impl Cell {
     }
 }
 
-/// Plays it. What is wrong is kept in `results`, if that is given.
+/// A cell, and what it was judged from.
+#[derive(Debug)]
+pub struct Played {
+    /// The judgement.
+    pub cell: Cell,
+    /// What happened.
+    pub ledger: Ledger,
+    /// What the agent said.
+    pub spans: Vec<Span>,
+}
+
+/// Plays it. The figures are kept in `results`, if that is given, and with what is false everything it was judged from.
 pub fn play(
     world: &mut World,
     runtime: Runtime,
     concurrency: usize,
     requests: u64,
     results: Option<&Path>,
-) -> Result<Cell> {
+) -> Result<Played> {
     let ledger = world.scratch().join("ledger");
     fs::create_dir_all(&ledger)?;
     let apps = programs(world, runtime, &ledger)?;
@@ -109,7 +120,7 @@ pub fn play(
     if let Some(results) = results {
         keep(results, &cell, &ledger, &exported)?;
     }
-    Ok(cell)
+    Ok(Played { cell, ledger, spans })
 }
 
 /// The ledger when all rows are in it: some programs write theirs after they have answered, and some go on working.

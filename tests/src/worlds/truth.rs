@@ -1,9 +1,11 @@
 //! The short part of the ledger's table: nothing false, nothing missing, and what is promised (see `truth`).
 use super::scenes;
 use crate::{
+    ledger::compare::compare,
+    span::Span,
     truth::{
         report,
-        stage::{self, Cell},
+        stage::{self, Cell, Played},
         table::RUNTIMES,
     },
     world::World,
@@ -16,6 +18,7 @@ scenes! { "truth":
     go_is_never_told_a_wrong_parent,
     node_is_never_told_a_wrong_parent,
     nginx_is_never_told_a_wrong_parent,
+    the_comparison_sees_what_is_planted_among_real_spans,
 }
 
 /// Requests of the load: each makes seven others on average.
@@ -41,10 +44,33 @@ fn nginx_is_never_told_a_wrong_parent(world: &mut World) -> Result<()> {
     judge(world, "nginx")
 }
 
-fn judge(world: &mut World, name: &str) -> Result<()> {
+fn the_comparison_sees_what_is_planted_among_real_spans(world: &mut World) -> Result<()> {
+    let Played { cell, ledger, mut spans } = play(world, "flask", 50)?;
+    let calls: Vec<usize> = (0..spans.len())
+        .filter(|at| spans.get(*at).is_some_and(|span| span.kind == "client" && !span.parent_id.is_empty()))
+        .collect();
+    let parent = |spans: &[Span], at: usize| spans.get(at).map(|span| span.parent_id.clone());
+    let first = *calls.first().context("a call with a parent")?;
+    let other = calls.into_iter().find(|at| parent(&spans, *at) != parent(&spans, first));
+    let other = other.context("a call of another request")?;
+    let (one, two) = (parent(&spans, first), parent(&spans, other));
+    for (at, wrong) in [(first, two), (other, one)] {
+        let (span, wrong) = spans.get_mut(at).zip(wrong).context("two calls")?;
+        span.parent_id = wrong;
+    }
+    let wrong = compare(&ledger, &spans).figures.client.wrong;
+    ensure!((cell.verdict.figures.false_links(), wrong) == (0, 2), "{wrong} of two false links were seen");
+    Ok(())
+}
+
+fn play(world: &mut World, name: &str, requests: u64) -> Result<Played> {
     let runtime = *RUNTIMES.iter().find(|runtime| runtime.name == name).context("a row of the table")?;
     let concurrency = runtime.short.context("a row of the short table")?;
-    let cell = stage::play(world, runtime, concurrency, REQUESTS, None)?;
+    stage::play(world, runtime, concurrency, requests, None)
+}
+
+fn judge(world: &mut World, name: &str) -> Result<()> {
+    let cell = play(world, name, REQUESTS)?.cell;
     println!("        {}", report::line(&cell).trim_start());
     hold(&cell).with_context(|| told(&cell))
 }

@@ -29,7 +29,7 @@ async def lifespan(_):
     leaf = httpx.Limits(max_connections=truth.POOL, max_keepalive_connections=truth.POOL)
     others = httpx.Limits(max_connections=None, max_keepalive_connections=truth.POOL)
     for name, limits in [("leaf", leaf), ("others", others)]:
-        clients[name] = httpx.AsyncClient(limits=limits, timeout=60, trust_env=False)
+        clients[name] = httpx.AsyncClient(limits=limits, timeout=120, trust_env=False)
     yield
 
 

@@ -29,7 +29,7 @@ def fetch(number, address, path, inbound, call=None):
     call = call or f"{inbound}.{number}"
     start, status = truth.now(), 0
     try:
-        answer = session.get(address + path, headers={truth.HEADER: call}, timeout=60)
+        answer = session.get(address + path, headers={truth.HEADER: call}, timeout=120)
         status = answer.status_code
     except requests.RequestException:
         pass
