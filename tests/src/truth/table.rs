@@ -19,6 +19,8 @@ pub struct Runtime {
     /// request starts; `after` makes one more call when a request was answered; `queue` has three workers, started by the
     /// first request, make the calls of all.
     pub habit: &'static str,
+    /// Its workers do not listen: the agent must be told which processes they are.
+    pub hidden_workers: bool,
     /// Starts it.
     pub start: fn(&Paths<'_>) -> Command,
     /// Share of the calls within its processes whose parent must be found; none if nothing is promised yet.
@@ -63,7 +65,7 @@ const PROXY: Rules = Rules { callers: 1, itself: false, parallel: false, proxy: 
 const THREAD_PER_REQUEST: Option<f64> = Some(0.999);
 
 const NOTHING: Runtime =
-    Runtime { name: "", rules: FREE, habit: "", start: go, promise: None, short: None, most: 512 };
+    Runtime { name: "", rules: FREE, habit: "", hidden_workers: false, start: go, promise: None, short: None, most: 512 };
 
 /// The table.
 pub const RUNTIMES: &[Runtime] = &[
@@ -102,9 +104,17 @@ pub const RUNTIMES: &[Runtime] = &[
     Runtime { name: "aiohttp", start: |paths| script(paths, "aiohttp_app.py", "asyncio"), ..NOTHING },
     Runtime { name: "aiohttp-uvloop", start: |paths| script(paths, "aiohttp_app.py", "uvloop"), ..NOTHING },
     Runtime { name: "go", start: go, short: Some(8), ..NOTHING },
-    Runtime { name: "node-http", start: |paths| node(paths, "http"), short: Some(8), ..NOTHING },
-    Runtime { name: "node-fetch", start: |paths| node(paths, "fetch"), ..NOTHING },
-    Runtime { name: "node-axios", start: |paths| node(paths, "axios"), ..NOTHING },
+    Runtime { name: "node-http", start: |paths| node(paths, &["http"]), short: Some(8), ..NOTHING },
+    Runtime { name: "node-fetch", start: |paths| node(paths, &["fetch"]), ..NOTHING },
+    Runtime { name: "node-axios", start: |paths| node(paths, &["axios"]), ..NOTHING },
+    Runtime { name: "node-undici", start: |paths| node(paths, &["undici"]), ..NOTHING },
+    Runtime {
+        name: "node-cluster",
+        hidden_workers: true,
+        start: |paths| node(paths, &["http", "cluster"]),
+        ..NOTHING
+    },
+    Runtime { name: "node-threads", start: |paths| node(paths, &["http", "threads"]), ..NOTHING },
     Runtime {
         name: "spring",
         rules: Rules { callers: 2, ..POOLED },
@@ -155,13 +165,13 @@ pub const RUNTIMES: &[Runtime] = &[
     Runtime { name: "go-poll", habit: "poll", start: go, ..NOTHING },
     Runtime { name: "go-after", habit: "after", start: go, ..NOTHING },
     Runtime { name: "go-queue", habit: "queue", rules: QUEUED, start: go, ..NOTHING },
-    Runtime { name: "node-poll", habit: "poll", start: |paths| node(paths, "http"), ..NOTHING },
-    Runtime { name: "node-after", habit: "after", start: |paths| node(paths, "http"), ..NOTHING },
+    Runtime { name: "node-poll", habit: "poll", start: |paths| node(paths, &["http"]), ..NOTHING },
+    Runtime { name: "node-after", habit: "after", start: |paths| node(paths, &["http"]), ..NOTHING },
     Runtime {
         name: "node-queue",
         habit: "queue",
         rules: QUEUED,
-        start: |paths| node(paths, "http"),
+        start: |paths| node(paths, &["http"]),
         ..NOTHING
     },
     Runtime { name: "nginx", rules: PROXY, start: nginx, short: Some(8), ..NOTHING },
@@ -192,9 +202,9 @@ fn go(paths: &Paths<'_>) -> Command {
     command(paths.built.join("go/truth"))
 }
 
-fn node(paths: &Paths<'_>, client: &str) -> Command {
+fn node(paths: &Paths<'_>, arguments: &[&str]) -> Command {
     let mut node = command("node");
-    node.arg(paths.sources.join("node/server.js")).arg(client);
+    node.arg(paths.sources.join("node/server.js")).args(arguments);
     node.env("NODE_PATH", paths.built.join("node/node_modules"));
     node
 }

@@ -1,13 +1,17 @@
-// The ledger's Node program: Express on the event loop, calling with node:http, fetch or axios (the first argument).
+// The ledger's Node program: Express on the event loop. First argument: node:http, fetch, axios or undici makes the calls.
+// Second: `cluster` answers in two processes, `threads` makes the calls in two worker threads.
 // Plans are described in tests/src/truth/plan.rs. Rows are written at once: the test may end us at any time.
 'use strict';
 
+const cluster = require('node:cluster');
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
 const timers = require('node:timers/promises');
+const { Worker, isMainThread, parentPort } = require('node:worker_threads');
 const axios = require('axios');
 const express = require('express');
+const undici = require('undici');
 
 const DELAYS = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500];
 const STATUSES = { 2: 200, 4: 404, 5: 500 };
@@ -41,6 +45,12 @@ const agents = peers.map((_, target) => {
   return new http.Agent({ keepAlive: true, maxFreeSockets: pool, ...most });
 });
 
+// undici's pool keeps callers in a list of its own.
+const pools = peers.map((peer, target) => {
+  const most = target === peers.length - 1 ? { connections: pool } : {};
+  return new undici.Pool(peer, { ...most, pipelining: 1 });
+});
+
 const clients = {
   http: (target, url, headers) =>
     new Promise((resolve, reject) => {
@@ -56,12 +66,18 @@ const clients = {
     await response.text();
     return response.status;
   },
+  undici: async (target, url, headers) => {
+    const response = await pools[target].request({ path: new URL(url).pathname, method: 'GET', headers });
+    await response.body.text();
+    return response.statusCode;
+  },
   axios: async (target, url, headers) => {
     const response = await axios.get(url, { httpAgent: agents[target], headers, validateStatus: () => true });
     return response.status;
   },
 };
-const client = clients[process.argv[2]];
+const [, , library, mode] = process.argv;
+const client = clients[library];
 
 async function call(inbound, number, plan, own) {
   const id = own || `${inbound}.${number}`;
@@ -116,7 +132,34 @@ function queued(inbound, number, plan) {
     else waiting.push(run);
   });
 }
-const make = HABIT === 'queue' ? queued : call;
+
+// Worker threads make the calls; the main thread only asks them to.
+const asking = new Map();
+const workers = [];
+
+function elsewhere(inbound, number, plan) {
+  if (workers.length === 0) {
+    for (let n = 0; n < 2; n += 1) {
+      const worker = new Worker(__filename, { argv: process.argv.slice(2) });
+      worker.on('message', (id) => {
+        asking.get(id)();
+        asking.delete(id);
+      });
+      workers.push(worker);
+    }
+  }
+  const id = `${inbound}.${number}`;
+  return new Promise((resolve) => {
+    asking.set(id, resolve);
+    workers[number % workers.length].postMessage({ id, inbound, number, plan });
+  });
+}
+
+function choose() {
+  if (mode === 'threads') return elsewhere;
+  return HABIT === 'queue' ? queued : call;
+}
+const make = choose();
 
 const app = express();
 app.disable('x-powered-by');
@@ -149,4 +192,14 @@ app.get('/t/:text', async (request, response) => {
   if (HABIT === 'after') setTimeout(() => call(inbound, 'z', PLAN), 5);
 });
 
-http.createServer(app).listen({ port: Number(PORT), host: '127.0.0.1', backlog: 2048 });
+if (!isMainThread) {
+  parentPort.on('message', async ({ id, inbound, number, plan }) => {
+    await call(inbound, number, plan);
+    parentPort.postMessage(id);
+  });
+} else if (mode === 'cluster' && cluster.isPrimary) {
+  cluster.fork();
+  cluster.fork();
+} else {
+  http.createServer(app).listen({ port: Number(PORT), host: '127.0.0.1', backlog: 2048 });
+}
