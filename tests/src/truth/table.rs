@@ -64,8 +64,16 @@ const PROXY: Rules = Rules { callers: 1, itself: false, parallel: false, proxy: 
 /// Thread-per-request stacks keep their promise at every concurrency.
 const THREAD_PER_REQUEST: Option<f64> = Some(0.999);
 
-const NOTHING: Runtime =
-    Runtime { name: "", rules: FREE, habit: "", hidden_workers: false, start: go, promise: None, short: None, most: 512 };
+const NOTHING: Runtime = Runtime {
+    name: "",
+    rules: FREE,
+    habit: "",
+    hidden_workers: false,
+    start: go,
+    promise: None,
+    short: None,
+    most: 512,
+};
 
 /// The table.
 pub const RUNTIMES: &[Runtime] = &[
