@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 /// Which cells.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Runtimes, by the beginning of their name (`flask`, `gunicorn`, `go`, …); none means all
+    /// Runtimes by name (`flask`, `go`, …) or by its beginning (`gunicorn`, `node-`); none means all
     names: Vec<String>,
     /// Requests of the load per cell, at most; each makes up to a dozen others
     #[arg(long, default_value_t = 2_000)]

@@ -79,8 +79,11 @@ fn wanted(mut arguments: impl Iterator<Item = String>) -> Result<Wanted> {
             "--requests" => wanted.requests = number()?,
             "--concurrency" => wanted.concurrencies.push(usize::try_from(number()?)?),
             name => {
-                let found: Vec<Runtime> =
-                    RUNTIMES.iter().filter(|row| row.name.starts_with(name)).copied().collect();
+                // A name that is a row's own means that row, not the ones that begin like it.
+                let is_own = RUNTIMES.iter().any(|row| row.name == name);
+                let is_meant =
+                    |row: &&Runtime| if is_own { row.name == name } else { row.name.starts_with(name) };
+                let found: Vec<Runtime> = RUNTIMES.iter().filter(is_meant).copied().collect();
                 ensure!(!found.is_empty(), "no runtime {name}; there are {}", names());
                 wanted.runtimes.extend(found);
             }
