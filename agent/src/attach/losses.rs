@@ -26,11 +26,24 @@ impl Kernel {
     /// # Errors
     /// When the map cannot be read.
     pub fn reasons(&self) -> Result<Vec<(Reason, u64)>, Error> {
+        self.counts_of(Reason::ALL.as_slice())
+    }
+
+    /// Records that the kernel side could not write, program misses aside: two look-ups, for whoever asks often.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn refused_records(&self) -> Result<u64, Error> {
+        let counts = self.counts_of(&[Reason::RingFull, Reason::ConnectionsFull])?;
+        Ok(counts.into_iter().map(|(_, count)| count).sum())
+    }
+
+    fn counts_of(&self, reasons: &[Reason]) -> Result<Vec<(Reason, u64)>, Error> {
         const MAP: &str = "REASONS";
         let failed = |source| Error::Map { map: MAP, source: Box::new(source) };
         let map = self.ebpf.map(MAP).ok_or(Error::NoMap(MAP))?;
         let map: PerCpuArray<_, u64> = PerCpuArray::try_from(map).map_err(failed)?;
-        Reason::ALL
+        reasons
             .iter()
             .map(|&reason| {
                 let values = map.get(&(reason as u32), 0).map_err(failed)?;

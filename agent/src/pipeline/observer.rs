@@ -26,7 +26,6 @@ use std::{
 };
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
-use wirespan_common::reason::Reason;
 use wirespan_core::{
     assemble::Command,
     correlate::{ProcessLinks, ThreadState},
@@ -39,8 +38,8 @@ use wirespan_core::{
 const DRAIN_EVERY: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
 /// Records taken from the ring before anything else is looked at.
 const DRAIN_RECORDS: usize = 16_384;
-/// How often the kernel side's losses are read: a look reads a file for every program.
-const LOSSES_NS: u64 = 100_000_000;
+/// How often it is looked for events that a program was not run for: a look reads a file for every program.
+const MISSES_NS: u64 = 100_000_000;
 /// How often lost exits are looked for.
 const SWEEP_NS: u64 = 30_000_000_000;
 /// Processes whose work is remembered, ended ones included.
@@ -76,8 +75,9 @@ pub(super) struct Observer {
 /// What the kernel side has lost, as of the last look.
 #[derive(Clone, Copy)]
 struct Losses {
-    records: u64,
-    read: Nanos,
+    refused: u64,
+    misses: u64,
+    misses_read: Nanos,
 }
 
 impl Observer {
@@ -101,7 +101,7 @@ impl Observer {
             passed: Passed::new(),
             work: HashMap::new(),
             counts: Counts::default(),
-            losses: Losses { records: 0, read: now() },
+            losses: Losses { refused: 0, misses: 0, misses_read: now() },
             swept: now(),
         };
         Ok((observer, ring))
@@ -311,23 +311,15 @@ impl Observer {
         self.kernel.release_images(|process| discovery.is_observed(process));
     }
 
-    /// Were records lost since the last look? No is also the answer when it is too early for another.
+    /// Were records lost since the last look?
     fn has_lost(&mut self, at: Nanos) -> bool {
-        if at.since(self.losses.read) < LOSSES_NS {
-            return false;
+        let before = self.losses;
+        self.losses.refused = self.kernel.refused_records().unwrap_or(before.refused);
+        if at.since(before.misses_read) >= MISSES_NS {
+            self.losses.misses = program_misses(&self.kernel);
+            self.losses.misses_read = at;
         }
-        let before = self.losses.records;
-        self.losses = Losses { records: self.kernel_losses(), read: at };
-        self.losses.records > before
-    }
-
-    /// Records that the kernel side could not write.
-    fn kernel_losses(&self) -> u64 {
-        let reasons = self.kernel.reasons().unwrap_or_default();
-        let lost =
-            reasons.iter().filter(|(reason, _)| matches!(reason, Reason::RingFull | Reason::ConnectionsFull));
-        lost.map(|(_, count)| count).sum::<u64>()
-            + self.kernel.misses().iter().map(|program| program.misses).sum::<u64>()
+        self.losses.refused > before.refused || self.losses.misses > before.misses
     }
 
     fn hand_over(&mut self) {
@@ -393,11 +385,15 @@ fn kernel_rows(kernel: &Kernel) -> Vec<(Counter, u64)> {
         .into_iter()
         .map(|(reason, value)| (row(reason.class(), reason.name(), "times", reason.doc()), value))
         .collect();
-    let misses = kernel.misses().iter().map(|program| program.misses).sum();
     let doc = "Events that a program was not run for, because it already ran on that CPU.";
-    rows.push((row("loss", "program_misses", "times", doc), misses));
+    rows.push((row("loss", "program_misses", "times", doc), program_misses(kernel)));
     rows.push((row("work", "map_bytes", "bytes", "Kernel memory of all maps."), kernel.map_bytes()));
     rows
+}
+
+/// Events that programs were not run for.
+fn program_misses(kernel: &Kernel) -> u64 {
+    kernel.misses().iter().map(|program| program.misses).sum()
 }
 
 /// Which evidence a process's links rest on, in words.
