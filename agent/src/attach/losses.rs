@@ -26,7 +26,7 @@ impl Kernel {
     /// # Errors
     /// When the map cannot be read.
     pub fn reasons(&self) -> Result<Vec<(Reason, u64)>, Error> {
-        self.counts_of(Reason::ALL.as_slice())
+        self.counts_of(Reason::ALL)
     }
 
     /// Records that the kernel side could not write, program misses aside: two look-ups, for whoever asks often.
