@@ -42,6 +42,18 @@ pub mod source {
     pub const TLS: u8 = 1;
 }
 
+/// Who knows which work a thread does: what the numbers of a `task` mean.
+///
+/// | runtime | first | second | third |
+/// |---|---|---|---|
+/// | [`runtime::GO`] | goid of the running goroutine | – | – |
+pub mod runtime {
+    /// Nobody: the thread is all that is known.
+    pub const NONE: u8 = 0;
+    /// Go.
+    pub const GO: u8 = 1;
+}
+
 /// States of a TCP connection. Source: include/net/tcp_states.h.
 pub mod tcp_state {
     /// Open.
@@ -128,10 +140,8 @@ pub struct BytesRecord {
     pub header: Header,
     /// Socket cookie.
     pub conn: u64,
-    /// goid of the current goroutine, or 0.
-    pub goroutine: u64,
-    /// goid of the goroutine that created it, or 0.
-    pub parent_goroutine: u64,
+    /// What the thread works on, in numbers of its [`runtime`]; 0 where one could not be read.
+    pub task: [u64; 3],
     /// Time of the last byte of the opposite direction's turn (see [`flags::TURN_BEGINS`]).
     pub opposite_at_ns: u64,
     /// Sequence number after the last byte of the opposite direction's turn.
@@ -148,10 +158,12 @@ pub struct BytesRecord {
     pub direction: u8,
     /// One of [`source`].
     pub source: u8,
+    /// One of [`runtime`].
+    pub runtime: u8,
     /// Zero.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
 }
-const _: () = assert!(size_of::<BytesRecord>() == 120);
+const _: () = assert!(size_of::<BytesRecord>() == 128);
 
 /// A mark was passed (see [`crate::policy::Mark`]): nothing is copied, the end of a body is timed.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -261,10 +273,8 @@ pub struct ClaimRecord {
     pub conn: u64,
     /// goid of the goroutine that asked.
     pub goroutine: u64,
-    /// goid of the goroutine that created it, or 0.
-    pub parent_goroutine: u64,
 }
-const _: () = assert!(size_of::<ClaimRecord>() == 56);
+const _: () = assert!(size_of::<ClaimRecord>() == 48);
 
 /// A goroutine was created. Written in `runtime.newproc`, once per `go` statement that runs.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

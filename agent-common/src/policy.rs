@@ -88,8 +88,6 @@ pub mod process {
     pub const PROVISIONAL: u32 = 1 << 0;
     /// Decided against: kept so that threads and re-reads cost one look-up; nothing is copied.
     pub const IGNORED: u32 = 1 << 1;
-    /// Read goid and parent goid with the offsets of this row.
-    pub const GO: u32 = 1 << 2;
 }
 
 /// One row of `PROCESSES`, keyed by tgid: the filter of the whole kernel side.
@@ -101,13 +99,28 @@ pub struct Process {
     pub flags: u32,
     /// As in [`crate::event::Header::start_ticks`].
     pub start_ticks: u32,
-    /// Go: offset of the `g` pointer from the thread's fs base.
-    pub tls_offset: i32,
-    /// Go: offset of `goid` in `g`.
-    pub goid_offset: u32,
-    /// Go: offset of `parentGoid` in `g`, 0 if absent.
-    pub parent_goid_offset: u32,
-    /// Go: offset of `gopc` in `g`, the address of the `go` statement that created it.
-    pub gopc_offset: u32,
+    /// One of [`crate::event::runtime`].
+    pub runtime: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Where the runtime keeps what it works on: [`GoLayout`], by `runtime`.
+    pub layout: [u64; 4],
 }
-const _: () = assert!(size_of::<Process>() == 24);
+const _: () = assert!(size_of::<Process>() == 48);
+
+/// [`Process::layout`] of a Go program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct GoLayout {
+    /// Offset of the pointer to `g` from the thread's fs base.
+    pub tls_offset: i32,
+    /// Offset of `goid` in `g`.
+    pub goid_offset: u32,
+    /// Offset of `parentGoid` in `g`.
+    pub parent_goid_offset: u32,
+    /// Offset of `gopc` in `g`, the address of the `go` statement that created it.
+    pub gopc_offset: u32,
+    /// Zero.
+    pub reserved: [u64; 2],
+}
+const _: () = assert!(size_of::<GoLayout>() == size_of::<[u64; 4]>());

@@ -57,12 +57,7 @@ fn segment(conn: ConnId, at: Nanos, direction: Direction, data: &[u8], round: u6
     Segment {
         conn,
         at,
-        actor: Actor {
-            process: ProcessId { pid: 7, start_ticks: 1 },
-            tid: 7,
-            goroutine: None,
-            parent_goroutine: None,
-        },
+        actor: Actor { process: ProcessId { pid: 7, start_ticks: 1 }, tid: 7, task: None },
         direction,
         source: Source::Socket,
         seq: (own as u64 * round) as u32,

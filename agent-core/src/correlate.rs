@@ -18,6 +18,7 @@ mod node;
 mod process;
 mod reason;
 mod server;
+mod task;
 #[cfg(test)]
 mod tests;
 mod waits;

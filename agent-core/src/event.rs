@@ -35,10 +35,23 @@ pub struct Actor {
     pub process: ProcessId,
     /// The kernel thread.
     pub tid: u32,
-    /// Goroutine, where it could be read.
-    pub goroutine: Option<NonZeroU64>,
-    /// The goroutine that created it, where it could be read.
-    pub parent_goroutine: Option<NonZeroU64>,
+    /// What the thread works on, where its language runtime could be asked.
+    pub task: Option<Task>,
+}
+
+impl Actor {
+    /// The goroutine, of a Go program.
+    pub fn goroutine(self) -> Option<NonZeroU64> {
+        let Task::Goroutine(number) = self.task?;
+        Some(number)
+    }
+}
+
+/// What a thread works on, in the words of its language runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// Go: a number that is never given again in the life of a process.
+    Goroutine(NonZeroU64),
 }
 
 /// Both ends of a connection, seen from the observed process. IPv4-mapped addresses are already IPv4.
@@ -188,8 +201,10 @@ pub enum Event<'a> {
         conn: ConnId,
         /// When.
         at: Nanos,
+        /// Its process.
+        process: ProcessId,
         /// Who asked.
-        actor: Actor,
+        goroutine: NonZeroU64,
     },
     /// A goroutine was created.
     Spawn {

@@ -3,7 +3,11 @@
 //! Shape: a record in scratch memory in, ring bytes out. User space drains on a timer: a wake-up per record would cost the
 //! observed program 6 µs a call. It is woken when the ring fills past its high-water mark, and by records that ask for it.
 use crate::{
-    kernel::{clock, globals, rows::count},
+    kernel::{
+        clock::{self, Thread},
+        globals,
+        rows::count,
+    },
     maps::EVENTS,
     scratch::Scratch,
 };
@@ -15,6 +19,7 @@ use core::{ffi::c_void, hint::black_box};
 use wirespan_common::{
     event::{BytesRecord, Header},
     limits,
+    policy::Process,
     reason::Reason,
 };
 use zerocopy::IntoBytes;
@@ -84,6 +89,18 @@ pub(crate) fn run(handler: impl FnOnce() -> Result<(), Reason>) -> i32 {
         count(reason);
     }
     0
+}
+
+/// The header of a small record about what a thread did just now.
+#[inline(always)]
+pub(crate) fn header_by<T>(kind: u16, thread: Thread, process: &Process) -> Header {
+    Header {
+        at_ns: clock::now_ns(),
+        tgid: thread.tgid(),
+        tid: thread.tid(),
+        start_ticks: process.start_ticks,
+        ..header::<T>(kind)
+    }
 }
 
 /// Fields that every header has; `len`, `kind` and `flags` are the record's.

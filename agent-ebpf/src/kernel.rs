@@ -6,6 +6,7 @@ pub(crate) mod globals;
 pub(crate) mod opaque;
 pub(crate) mod regs;
 pub(crate) mod rows;
+pub(crate) mod runtime;
 pub(crate) mod sock;
 pub(crate) mod task;
 pub(crate) mod user;

@@ -21,6 +21,6 @@ pub use self::{
     hooks::{HookId, Kind},
     kernel::{Error, Kernel, Settings, survey},
     losses::ProgramCount,
-    processes::Go,
+    processes::Runtime,
     report::{HookReport, Outcome, VariantReport},
 };

@@ -106,7 +106,7 @@ fn act(
             Event::Bytes(Segment {
                 conn,
                 at: Nanos(now),
-                actor: Actor { process: PROCESS, tid: 1, goroutine: None, parent_goroutine: None },
+                actor: Actor { process: PROCESS, tid: 1, task: None },
                 direction,
                 source: Source::Socket,
                 seq,

@@ -3,8 +3,7 @@
 //! Shape: names → figures beside their targets, as a table and as `target/bench/figures.json`. Not here: the measuring
 //! (see `tests/src/bench.rs`, where the worlds are).
 use crate::{
-    build,
-    command::{self, cargo, require_root},
+    command::{self, require_root},
     e2e,
     setup::{self, Need},
 };
@@ -20,10 +19,8 @@ pub(crate) struct Args {
 /// Builds what is measured as people get it, and measures.
 pub(crate) fn run(args: &Args) -> Result<()> {
     require_root("bench")?;
-    setup::ensure(&e2e::NEEDS)?;
     setup::ensure(&[Need::Program { program: "valgrind", package: "valgrind" }])?;
-    build::agent()?;
-    command::run(&mut cargo(&["build", "--profile=worlds", "--package=wirespan-tests"])?)?;
+    e2e::build()?;
     let success = command::watch(command::new("target/worlds/bench")?.args(&args.names), |_| {})?;
     ensure!(success, "the bench could not measure everything");
     Ok(())

@@ -60,15 +60,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Builds the agent and the programs of the `tests` crate, and what they start.
+pub(crate) fn build() -> Result<()> {
+    setup::ensure(&NEEDS)?;
+    build::agent()?;
+    command::run(&mut cargo(&["build", "--profile=worlds", "--package=wirespan-tests"])?)
+}
+
 /// Builds the agent and the worlds, runs those named and reads the runner's last line.
 pub(crate) fn worlds(names: &[String]) -> Result<Tally> {
-    setup::ensure(&NEEDS)?;
     // Only one group needs what takes minutes to build on a fresh machine.
     if names.is_empty() || names.iter().any(|name| name.starts_with("truth")) {
         setup::truth::programs()?;
     }
-    build::agent()?;
-    command::run(&mut cargo(&["build", "--profile=worlds", "--package=wirespan-tests"])?)?;
+    build()?;
     let mut runner = command::new("target/worlds/worlds")?;
     runner.current_dir(root()?).args(names);
     let mut last = String::new();

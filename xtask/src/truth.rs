@@ -3,8 +3,7 @@
 //! Shape: names → one table, and `target/truth` with a file per cell and `summary.json`. Not here: the ledger, the worlds and
 //! the comparison (see `tests/src/ledger.rs` and `tests/src/truth.rs`); a short part of them runs in `cargo xtask test`.
 use crate::{
-    build,
-    command::{self, cargo, require_root},
+    command::{self, require_root},
     e2e,
     setup::{self, Need},
 };
@@ -26,11 +25,9 @@ pub(crate) struct Args {
 /// Builds the agent, the programs and the worlds, and plays the table.
 pub(crate) fn run(args: &Args) -> Result<()> {
     require_root("truth")?;
-    setup::ensure(&e2e::NEEDS)?;
     setup::ensure(&[Need::Kernel])?;
     setup::truth::programs()?;
-    build::agent()?;
-    command::run(&mut cargo(&["build", "--profile=worlds", "--package=wirespan-tests"])?)?;
+    e2e::build()?;
     let mut truth = command::new("target/worlds/truth")?;
     truth.args(&args.names).args(["--requests", &args.requests.to_string()]);
     for concurrency in &args.concurrency {

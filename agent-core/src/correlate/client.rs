@@ -19,7 +19,7 @@ use super::{
         thread::Holds,
         wire::{self, Writer},
     },
-    node::{Candidate, Cause},
+    node::{Candidate, Cause, Prospect},
     reason::Unparented,
     waits::Confirm,
 };
@@ -45,7 +45,7 @@ impl Correlator {
             None => Writer::Nobody,
         };
         // Even a call that needs no candidate tells something about its process.
-        let candidate = self.task_candidate(&opened).unwrap_or_else(|| self.candidate(&opened));
+        let prospect = self.task_prospect(&opened).unwrap_or_else(|| self.candidate(&opened).into());
         if found == Found::Nothing {
             self.peers.wait(&opened);
         }
@@ -65,7 +65,7 @@ impl Correlator {
             Writer::Forwarded(server) => self.link(id, server, Evidence::Wire, out),
             Writer::Begun => self.continue_wire(id, None, out),
             Writer::Ambiguous => self.unparent(id, Unparented::ForwardAmbiguous, out),
-            Writer::Nobody => self.expect_answer(id, candidate, out),
+            Writer::Nobody => self.expect_answer(id, prospect, out),
         }
     }
 
@@ -77,15 +77,10 @@ impl Correlator {
     }
 
     /// Lets the call wait for its candidate's answer.
-    fn expect_answer(
-        &mut self,
-        id: ExchangeId,
-        candidate: Result<Candidate, Unparented>,
-        out: &mut Vec<Span>,
-    ) {
-        let candidate = match candidate {
-            Ok(candidate) => candidate,
-            Err(reason) => return self.unparent(id, reason, out),
+    fn expect_answer(&mut self, id: ExchangeId, prospect: Prospect, out: &mut Vec<Span>) {
+        let candidate = match prospect {
+            Prospect::Candidate(candidate) => candidate,
+            Prospect::Nobody(reason) => return self.unparent(id, reason, out),
         };
         // The receiver may be faster than the sender's record: what the call itself caused is not its cause.
         if self.forest.is_above(id, candidate.server) {
@@ -169,7 +164,7 @@ impl Correlator {
     ) {
         let Some(node) = self.forest.get(call) else { return };
         if let Some(caller) = candidate.task {
-            return self.judge_task(call, candidate.server, caller, answering, out);
+            return self.judge_goroutine(call, candidate.server, caller, answering, out);
         }
         let waited_for = node.was_answered_by(answering.at);
         let process_id = node.opened.actor.process;

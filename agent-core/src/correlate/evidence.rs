@@ -2,13 +2,13 @@
 //!
 //! - [`wire`]: what do the request's own headers say?
 //! - [`peer`]: which request is the other end of this one?
-//! - [`task`]: for which open request does this goroutine work?
+//! - [`goroutine`]: for which open request does this goroutine work?
 //! - [`thread`]: which open request did this thread read, and do the threads of this process answer what they read?
 //! - [`only`]: is exactly one request open, and nothing else at work?
 //!
 //! Weighing them is in `client` and `server`, not here.
 pub(super) mod only;
 pub(super) mod peer;
-pub(super) mod task;
+pub(super) mod goroutine;
 pub(super) mod thread;
 pub(super) mod wire;

@@ -82,7 +82,7 @@ pub(super) fn explain(process: &Process) -> ProcessLinks {
         None if threads.is_calibrated() => ThreadState::InUse,
         None => ThreadState::Learning,
     };
-    let (sites_in_use, sites_withdrawn) = process.tasks.sites();
+    let (sites_in_use, sites_withdrawn) = process.goroutines.sites();
     let evidence = [Evidence::Wire, Evidence::Peer, Evidence::Task, Evidence::Thread, Evidence::Only];
     ProcessLinks {
         thread: ThreadEvidence {
@@ -93,8 +93,8 @@ pub(super) fn explain(process: &Process) -> ProcessLinks {
             proofs_needed: PROOFS,
         },
         task: TaskEvidence {
-            claims: process.tasks.claimed,
-            births: process.tasks.births,
+            claims: process.goroutines.claimed,
+            births: process.goroutines.births,
             sites_in_use,
             sites_withdrawn,
         },

@@ -8,61 +8,61 @@
 //! | a goroutine that is claimed to ask and that works for nobody | – | none: `other_goroutine` |
 //! | one that is not claimed and works for nobody | – | other evidence (see `client`) |
 //!
-//! What the rules rest on: see `evidence::task`.
+//! What the rules rest on: see `evidence::goroutine`.
 use super::{
     Correlator,
-    evidence::task::{Claim, Standing, WorksFor},
+    evidence::goroutine::{Claim, Standing, WorksFor},
     node::{Caller, Candidate},
     reason::Unparented,
 };
 use crate::{
-    event::{Actor, ConnId, Nanos, ProcessId, Spawn},
+    event::{ConnId, Nanos, ProcessId, Spawn},
     exchange::{Answering, ExchangeId, Opened},
     spans::{Evidence, Span},
 };
+use std::num::NonZeroU64;
 
 /// Losses are told so much later at most: the kernel side's counters are looked at every 100 ms. A claim whose request was lost
 /// would be taken for the next of its connection if that one's own claim was lost too.
 const TOLD_NS: u64 = 150_000_000;
 
 impl Correlator {
-    /// The next request of a connection is asked for by `actor`, whoever sends the bytes.
-    pub fn claim(&mut self, conn: ConnId, at: Nanos, actor: Actor) {
-        let Some(goroutine) = actor.goroutine else { return };
-        if let Some(process) = self.processes.get_or_insert(actor.process) {
-            process.tasks.claim(conn, Claim { goroutine, at });
+    /// The next request of a connection is asked for by `goroutine`, whoever sends the bytes.
+    pub fn claim(&mut self, process: ProcessId, conn: ConnId, at: Nanos, goroutine: NonZeroU64) {
+        if let Some(process) = self.processes.get_or_insert(process) {
+            process.goroutines.claim(conn, Claim { goroutine, at });
         }
     }
 
     /// A goroutine was created: one that works for an open request creates it for that.
     pub fn spawn(&mut self, process: ProcessId, at: Nanos, spawn: Spawn) {
         let Some(process) = self.processes.get_mut(process) else { return };
-        let (request, is_reader) = match process.tasks.works_for(spawn.parent) {
+        let (request, is_reader) = match process.goroutines.works_for(spawn.parent) {
             WorksFor::Read { id, .. } => (id, true),
             WorksFor::Born(id) => (id, false),
             WorksFor::Nobody | WorksFor::Several => return,
         };
         match self.forest.get(request).map(|node| (node.opened.head_at, node.answering)) {
-            Some((opened_at, None)) if opened_at <= at => process.tasks.bear(spawn, request),
-            Some((_, Some(answering))) if at <= answering.at => process.tasks.bear(spawn, request),
+            Some((opened_at, None)) if opened_at <= at => process.goroutines.bear(spawn, request),
+            Some((_, Some(answering))) if at <= answering.at => process.goroutines.bear(spawn, request),
             Some((_, None)) => {}
             Some((_, Some(_))) | None if is_reader => {}
-            Some((_, Some(_))) | None => process.tasks.outlived(spawn.parent),
+            Some((_, Some(_))) | None => process.goroutines.outlived(spawn.parent),
         }
     }
 
     /// Which request the goroutine works for that asked for a call; `None`: goroutines say nothing here.
-    pub(super) fn task_candidate(&mut self, opened: &Opened) -> Option<Result<Candidate, Unparented>> {
+    pub(super) fn goroutine_candidate(&mut self, opened: &Opened) -> Option<Result<Candidate, Unparented>> {
         let process = self.processes.get_mut(opened.actor.process)?;
-        let claim = process.tasks.take_claim(opened.conn, opened.at);
+        let claim = process.goroutines.take_claim(opened.conn, opened.at);
         let (goroutine, at) = match claim {
             Some(claim) => (claim.goroutine, claim.at),
-            None => (opened.actor.goroutine?, opened.at),
+            None => (opened.actor.goroutine()?, opened.at),
         };
-        let (server, is_reader, alone) = match process.tasks.works_for(goroutine) {
+        let (server, is_reader, alone) = match process.goroutines.works_for(goroutine) {
             WorksFor::Read { id, alone } => (id, true, alone),
             WorksFor::Born(id) => {
-                process.tasks.acts(goroutine);
+                process.goroutines.acts(goroutine);
                 (id, false, true)
             }
             WorksFor::Several => return Some(Err(Unparented::ThreadShared)),
@@ -73,7 +73,7 @@ impl Correlator {
             WorksFor::Nobody => return None,
         };
         let Some(node) = self.forest.get(server) else {
-            process.tasks.outlived(goroutine);
+            process.goroutines.outlived(goroutine);
             return Some(Err(Unparented::AfterAnswer));
         };
         if at < node.opened.head_at {
@@ -86,7 +86,7 @@ impl Correlator {
         }
         let ended = node.ended.is_some();
         if !is_reader && begun {
-            process.tasks.outlived(goroutine);
+            process.goroutines.outlived(goroutine);
         }
         if ended || (begun && !is_reader) {
             return Some(Err(Unparented::AfterAnswer));
@@ -101,7 +101,7 @@ impl Correlator {
     }
 
     /// The request that the caller works for is being answered.
-    pub(super) fn judge_task(
+    pub(super) fn judge_goroutine(
         &mut self,
         call: ExchangeId,
         server: ExchangeId,
@@ -110,7 +110,8 @@ impl Correlator {
         out: &mut Vec<Span>,
     ) {
         let Some(process) = self.processes.get_mut(answering.actor.process) else { return };
-        let by_own = answering.actor.goroutine.is_some_and(|answerer| process.tasks.is_of(answerer, server));
+        let by_own =
+            answering.actor.goroutine().is_some_and(|answerer| process.goroutines.is_of(answerer, server));
         if !by_own {
             return self.unparent(call, Unparented::AnsweredElsewhere, out);
         }
@@ -119,21 +120,21 @@ impl Correlator {
             return;
         }
         if caller.at > answering.at {
-            process.tasks.outlived(caller.goroutine);
+            process.goroutines.outlived(caller.goroutine);
             return self.unparent(call, Unparented::AfterAnswer, out);
         }
-        match process.tasks.standing(caller.goroutine, server) {
+        match process.goroutines.standing(caller.goroutine, server) {
             Standing::Withdrawn => self.unparent(call, Unparented::GoroutineShared, out),
             Standing::Proven => self.await_losses(call),
             Standing::Stood | Standing::Unknown => {
                 let deadline = Nanos(self.now.0.saturating_add(self.settings.hold_ns));
-                self.waits.tasks.push_back((deadline, call));
+                self.waits.goroutines.push_back((deadline, call));
             }
         }
     }
 
     /// A descendant's call was held for as long as it may be, or, if not `in_full`, for as long as the agent runs.
-    pub(super) fn judge_task_stood(&mut self, call: ExchangeId, in_full: bool, out: &mut Vec<Span>) {
+    pub(super) fn judge_goroutine_stood(&mut self, call: ExchangeId, in_full: bool, out: &mut Vec<Span>) {
         let Some((candidate, caller)) =
             self.candidate_of(call).and_then(|candidate| Some((candidate, candidate.task?)))
         else {
@@ -141,18 +142,18 @@ impl Correlator {
         };
         let actor = self.forest.get(call).map(|node| node.opened.actor);
         let Some(process) = actor.and_then(|actor| self.processes.get_mut(actor.process)) else { return };
-        if in_full && process.tasks.standing(caller.goroutine, candidate.server) != Standing::Withdrawn {
-            process.tasks.stood(caller.goroutine);
+        if in_full && process.goroutines.standing(caller.goroutine, candidate.server) != Standing::Withdrawn {
+            process.goroutines.stood(caller.goroutine);
         }
-        match process.tasks.standing(caller.goroutine, candidate.server) {
+        match process.goroutines.standing(caller.goroutine, candidate.server) {
             Standing::Withdrawn => self.unparent(call, Unparented::GoroutineShared, out),
             Standing::Unknown => self.unparent(call, Unparented::Uncalibrated, out),
-            Standing::Proven | Standing::Stood => self.judge_task_told(call, out),
+            Standing::Proven | Standing::Stood => self.judge_goroutine_told(call, out),
         }
     }
 
     /// The request is over, and the call was not judged when its response began.
-    pub(super) fn judge_task_at_end(
+    pub(super) fn judge_goroutine_at_end(
         &mut self,
         call: ExchangeId,
         server: ExchangeId,
@@ -163,8 +164,8 @@ impl Correlator {
         let Some(node) = self.forest.get(server) else { return };
         let ended_at = node.ended.as_ref().map(|ended| ended.at);
         let reader = node.opened.actor;
-        let answerer = node.answering.map(|answering| answering.actor.goroutine);
-        let by_own = answerer.is_none_or(|answerer| answerer == reader.goroutine);
+        let answerer = node.answering.map(|answering| answering.actor.goroutine());
+        let by_own = answerer.is_none_or(|answerer| answerer == reader.goroutine());
         let inside = caller.is_reader && by_own && !gap && ended_at.is_some_and(|end| caller.at <= end);
         match (inside, answerer) {
             (true, _) => self.await_losses(call),
@@ -179,12 +180,12 @@ impl Correlator {
     }
 
     /// No loss was told, or it was.
-    pub(super) fn judge_task_told(&mut self, call: ExchangeId, out: &mut Vec<Span>) {
+    pub(super) fn judge_goroutine_told(&mut self, call: ExchangeId, out: &mut Vec<Span>) {
         let Some(Candidate { server, .. }) = self.candidate_of(call) else { return };
         let request = self.forest.get(server).map(|node| (node.opened.actor.process, node.opened.head_at));
         if request.is_none_or(|(process, head_at)| self.was_lost_since(process, head_at)) {
             self.unparent(call, Unparented::AfterLoss, out);
-        } else if self.task_stands(call) {
+        } else if self.goroutine_stands(call) {
             self.link(call, server, Evidence::Task, out);
         } else {
             self.unparent(call, Unparented::GoroutineShared, out);
@@ -192,13 +193,13 @@ impl Correlator {
     }
 
     /// Nothing has spoken against the caller since it was judged.
-    fn task_stands(&self, call: ExchangeId) -> bool {
+    fn goroutine_stands(&self, call: ExchangeId) -> bool {
         let Some(candidate) = self.candidate_of(call) else { return false };
         let Some(caller) = candidate.task else { return false };
         let process = self.forest.get(call).and_then(|node| self.processes.get(node.opened.actor.process));
         caller.is_reader
             || process.is_some_and(|process| {
-                process.tasks.standing(caller.goroutine, candidate.server) != Standing::Withdrawn
+                process.goroutines.standing(caller.goroutine, candidate.server) != Standing::Withdrawn
             })
     }
 
@@ -211,7 +212,7 @@ impl Correlator {
             && node.ended.is_none()
             && !self.was_lost_since(process, node.opened.head_at)
             && self.processes.get(process).is_some_and(|process| {
-                process.tasks.works_for(caller.goroutine) == WorksFor::Read { id: server, alone: true }
+                process.goroutines.works_for(caller.goroutine) == WorksFor::Read { id: server, alone: true }
             })
     }
 }

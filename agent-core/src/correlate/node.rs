@@ -3,7 +3,7 @@
 //! Shape: data only; who may change what is said in `forest`. Clock: event time.
 use super::{
     Unparented,
-    evidence::{task::Goroutine, wire::Received},
+    evidence::{goroutine::Goroutine, wire::Received},
 };
 use crate::{
     event::Nanos,
@@ -58,6 +58,21 @@ pub(super) struct Candidate {
     pub(super) late: bool,
     /// Which goroutine asked for the call, if that is the evidence: it works for the candidate.
     pub(super) task: Option<Caller>,
+}
+
+/// What is known of a call's cause when it is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Prospect {
+    /// This request may have caused it: its answer decides.
+    Candidate(Candidate),
+    /// Nobody will be known.
+    Nobody(Unparented),
+}
+
+impl From<Result<Candidate, Unparented>> for Prospect {
+    fn from(result: Result<Candidate, Unparented>) -> Prospect {
+        result.map_or_else(Prospect::Nobody, Prospect::Candidate)
+    }
 }
 
 /// The goroutine that asked for a call.

@@ -4,8 +4,8 @@
 use super::{
     Map, Unparented,
     evidence::{
+        goroutine::Goroutines,
         only::{Background, OpenRequests},
-        task::Tasks,
         thread::Threads,
         wire::Contexts,
     },
@@ -26,7 +26,7 @@ const FINISHED_MAX: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Process {
     pub(super) threads: Threads,
-    pub(super) tasks: Tasks,
+    pub(super) goroutines: Goroutines,
     pub(super) open: OpenRequests,
     pub(super) background: Background,
     pub(super) contexts: Contexts,

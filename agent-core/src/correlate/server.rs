@@ -65,9 +65,9 @@ impl Correlator {
         let first = process.open.only();
         process.open.add(opened.id);
         process.threads.read(opened.actor, opened.id, opened.conn);
-        if let Some(goroutine) = opened.actor.goroutine {
-            process.tasks.forget_old(self.now, self.settings.hold_ns);
-            process.tasks.read(goroutine, opened);
+        if let Some(goroutine) = opened.actor.goroutine() {
+            process.goroutines.forget_old(self.now, self.settings.hold_ns);
+            process.goroutines.read(goroutine, opened);
         }
         if let Some(context) = &received.context {
             process.contexts.add(context, opened.id);
@@ -191,8 +191,8 @@ impl Correlator {
             process.exchanges = process.exchanges.saturating_sub(1);
             process.open.remove(id);
             process.threads.ended(reader, id);
-            if let Some(goroutine) = reader.goroutine {
-                process.tasks.ended(goroutine, id, answered.then_some(ended_at));
+            if let Some(goroutine) = reader.goroutine() {
+                process.goroutines.ended(goroutine, id, answered.then_some(ended_at));
             }
             if let Some(context) = &node.received.context {
                 process.contexts.remove(context, id);
@@ -201,7 +201,7 @@ impl Correlator {
         for call in calls {
             let Some(Candidate { by_thread, task, .. }) = self.candidate_of(call) else { continue };
             if let Some(caller) = task {
-                self.judge_task_at_end(call, id, caller, gap, out);
+                self.judge_goroutine_at_end(call, id, caller, gap, out);
                 continue;
             }
             // Either nothing was answered and its thread is still at it, or the last byte of the answer came after the call's.

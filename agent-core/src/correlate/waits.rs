@@ -32,7 +32,7 @@ pub(super) struct Waits {
     /// For losses that may yet be told.
     pub(super) told: VecDeque<(Nanos, ExchangeId)>,
     /// For goroutines like the caller to show how they work.
-    pub(super) tasks: VecDeque<(Nanos, ExchangeId)>,
+    pub(super) goroutines: VecDeque<(Nanos, ExchangeId)>,
     /// For the answer of the request that seems to have caused a finished call: while a proven thread may yet be contradicted, …
     pub(super) answer: VecDeque<(Nanos, ExchangeId)>,
     /// … and for all others.
@@ -79,10 +79,10 @@ impl Correlator {
             self.judge_stood(call, out);
         }
         while let Some((_, call)) = due(&mut self.waits.told, now, |entry| entry.0) {
-            self.judge_task_told(call, out);
+            self.judge_goroutine_told(call, out);
         }
-        while let Some((deadline, call)) = due(&mut self.waits.tasks, now, |entry| entry.0) {
-            self.judge_task_stood(call, deadline <= self.now, out);
+        while let Some((deadline, call)) = due(&mut self.waits.goroutines, now, |entry| entry.0) {
+            self.judge_goroutine_stood(call, deadline <= self.now, out);
         }
         self.counts.spans += self.forest.take_emitted();
     }

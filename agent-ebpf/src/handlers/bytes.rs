@@ -15,6 +15,7 @@ use crate::{
         access::Access,
         clock::{Thread, cpu, now_ns},
         rows::{self, NO_EXIST, count},
+        runtime,
         sock::TcpSocket,
         task::Task,
     },
@@ -213,9 +214,9 @@ fn write<A: Access, E: Entries>(
     record.opposite_seq = if begins { *of(&connection.last_seq, opposite(moved.direction)) } else { 0 };
     record.direction = moved.direction;
     record.source = source::SOCKET;
-    record.reserved = [0; 2];
-    (record.goroutine, record.parent_goroutine) =
-        if moved.process.flags & process::GO == 0 { (0, 0) } else { moved.task.goroutine(moved.process) };
+    record.runtime = moved.process.runtime as u8;
+    record.reserved = 0;
+    record.task = runtime::task(moved.task, moved.process);
     moved.socket.endpoints(&mut record.endpoints)?;
     capture::<E>(scratch)
 }

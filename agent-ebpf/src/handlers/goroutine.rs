@@ -5,18 +5,11 @@
 use crate::{
     emit::{self, Wake, emit},
     handlers::bytes::observed,
-    kernel::{
-        clock::{Thread, now_ns},
-        file,
-        regs::Registers,
-        sock::TcpSocket,
-        task::Task,
-        user,
-    },
+    kernel::{clock::Thread, file, regs::Registers, runtime::go, sock::TcpSocket, task::Task, user},
 };
 use wirespan_common::{
-    event::{ClaimRecord, Header, SpawnRecord, kind},
-    policy::{Process, process},
+    event::{ClaimRecord, SpawnRecord, kind, runtime},
+    policy::Process,
     reason::Reason,
 };
 
@@ -38,47 +31,37 @@ const FD_SOCKET_TYPE: u64 = 64;
 #[inline(always)]
 pub(crate) fn on_request(registers: Registers) -> Result<(), Reason> {
     let thread = Thread::current();
-    let Some(process) = observed(thread).filter(|process| process.flags & process::GO != 0) else {
-        return Ok(());
-    };
-    let g = registers.r14()?;
-    let Some(goroutine) = user::read::<u64>(g.wrapping_add(u64::from(process.goid_offset))) else {
-        return Ok(());
-    };
+    let Some(process) = observed_go(thread) else { return Ok(()) };
+    let Some(goroutine) = go::goid(registers.r14()?, process) else { return Ok(()) };
     let Some(descriptor) = descriptor(registers.ax()?) else { return Ok(()) };
     let Some(sock) = file::socket(Task::current(), descriptor)? else { return Ok(()) };
     let Some(socket) = TcpSocket::from_address(sock)? else { return Ok(()) };
-    let mut record = ClaimRecord {
-        conn: socket.cookie()?,
-        goroutine,
-        parent_goroutine: parent(process, g),
-        ..ClaimRecord::default()
-    };
-    record.header = header_of::<ClaimRecord>(kind::CLAIM, thread, process);
-    emit(&record, Wake::Timer)
+    let header = emit::header_by::<ClaimRecord>(kind::CLAIM, thread, process);
+    emit(&ClaimRecord { header, conn: socket.cookie()?, goroutine }, Wake::Timer)
 }
 
 /// A goroutine was created: its `g` is in `BX`, which `runtime.runqput` takes. The thread's own `g` is the scheduler's.
 #[inline(always)]
 pub(crate) fn on_spawn(registers: Registers) -> Result<(), Reason> {
     let thread = Thread::current();
-    let Some(process) = observed(thread).filter(|process| process.flags & process::GO != 0) else {
-        return Ok(());
-    };
+    let Some(process) = observed_go(thread) else { return Ok(()) };
     let g = registers.bx()?;
-    let Some(goroutine) = user::read::<u64>(g.wrapping_add(u64::from(process.goid_offset))) else {
-        return Ok(());
+    let Some(goroutine) = go::goid(g, process) else { return Ok(()) };
+    let field = |offset: u32| user::read::<u64>(g.wrapping_add(u64::from(offset))).unwrap_or_default();
+    let layout = go::layout(process);
+    let record = SpawnRecord {
+        header: emit::header_by::<SpawnRecord>(kind::SPAWN, thread, process),
+        goroutine,
+        parent_goroutine: field(layout.parent_goid_offset),
+        site: field(layout.gopc_offset),
     };
-    let site = user::read::<u64>(g.wrapping_add(u64::from(process.gopc_offset))).unwrap_or_default();
-    let mut record =
-        SpawnRecord { goroutine, parent_goroutine: parent(process, g), site, ..SpawnRecord::default() };
-    record.header = header_of::<SpawnRecord>(kind::SPAWN, thread, process);
     emit(&record, Wake::Timer)
 }
 
+/// The row of the thread's process, if its goroutines can be read.
 #[inline(always)]
-fn parent(process: &Process, g: u64) -> u64 {
-    user::read::<u64>(g.wrapping_add(u64::from(process.parent_goid_offset))).unwrap_or_default()
+fn observed_go(thread: Thread) -> Option<&'static Process> {
+    observed(thread).filter(|process| process.runtime as u8 == runtime::GO)
 }
 
 /// The file descriptor behind a `persistConn`. A program may dial with a type of its own: then what looks like a `netFD` is
@@ -101,14 +84,4 @@ fn descriptor(connection: u64) -> Option<u32> {
     }
     let number: u64 = user::read(fd.wrapping_add(FD_NUMBER))?;
     Some(number as u32)
-}
-
-#[inline(always)]
-fn header_of<T>(kind: u16, thread: Thread, process: &Process) -> Header {
-    let mut header = emit::header::<T>(kind);
-    header.at_ns = now_ns();
-    header.tgid = thread.tgid();
-    header.tid = thread.tid();
-    header.start_ticks = process.start_ticks;
-    header
 }

@@ -11,7 +11,7 @@ use crate::{
     scratch::Call,
 };
 use wirespan_common::{
-    event::{ProgressRecord, kind},
+    event::{Header, ProgressRecord, kind},
     policy::{ConnectionState, Mark, armed},
     reason::Reason,
 };
@@ -90,12 +90,14 @@ pub(crate) fn meet_tail<A>(
 /// Reports a mark.
 #[inline(always)]
 fn progress<A>(moved: &Moved<'_, A>, at_ns: u64, seq: u32, by_tail: u8) -> Result<(), Reason> {
-    let mut record = ProgressRecord { conn: moved.cookie, seq, by_tail, ..ProgressRecord::default() };
-    record.header = emit::header::<ProgressRecord>(kind::PROGRESS);
-    record.header.at_ns = at_ns;
-    record.header.tgid = moved.thread.tgid();
-    record.header.tid = moved.thread.tid();
-    record.header.start_ticks = moved.process.start_ticks;
-    record.direction = moved.direction;
+    let header = emit::header_by::<ProgressRecord>(kind::PROGRESS, moved.thread, moved.process);
+    let record = ProgressRecord {
+        header: Header { at_ns, ..header },
+        conn: moved.cookie,
+        seq,
+        direction: moved.direction,
+        by_tail,
+        reserved: [0; 2],
+    };
     emit(&record, Wake::Timer)
 }

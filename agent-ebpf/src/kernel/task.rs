@@ -2,10 +2,9 @@
 use crate::kernel::{
     access::{Access, Typed},
     globals::{offset, setting},
-    user,
 };
 use aya_ebpf::helpers::{bpf_probe_read_kernel_str_bytes, generated};
-use wirespan_common::{policy::Process, reason::Reason};
+use wirespan_common::reason::Reason;
 
 /// A task whose pointer the verifier knows.
 #[derive(Clone, Copy)]
@@ -80,21 +79,10 @@ impl Task {
         Ok(status & TS_COMPAT != 0)
     }
 
-    /// Ids of the running goroutine and of the one that created it; zeros if they cannot be read.
-    /// Go keeps the pointer to its `g` in a thread-local slot: machine code reads it the same way.
+    /// Start of the running thread's own storage in user memory.
     #[inline(always)]
-    pub(crate) fn goroutine(self, process: &Process) -> (u64, u64) {
-        let Ok(base) = Typed::read::<u64>(self.0, offset!(task_fsbase)) else { return (0, 0) };
-        let slot = base.wrapping_add(i64::from(process.tls_offset) as u64);
-        let Some(g) = user::read::<u64>(slot) else { return (0, 0) };
-        let Some(goid) = user::read::<u64>(g.wrapping_add(u64::from(process.goid_offset))) else {
-            return (0, 0);
-        };
-        if process.parent_goid_offset == 0 {
-            return (goid, 0);
-        }
-        let parent = user::read::<u64>(g.wrapping_add(u64::from(process.parent_goid_offset)));
-        (goid, parent.unwrap_or_default())
+    pub(crate) fn thread_storage(self) -> Result<u64, Reason> {
+        Typed::read(self.0, offset!(task_fsbase))
     }
 }
 

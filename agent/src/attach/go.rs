@@ -10,10 +10,10 @@ mod lines;
 #[cfg(test)]
 mod tests;
 
-use crate::attach::processes::Go;
 use image::Image;
 use std::fs::File;
 use thiserror::Error;
+use wirespan_common::policy::GoLayout;
 
 /// Why something is not known of a Go program.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Program {
     /// As `go version` shows it.
     pub version: String,
     /// Where a thread keeps its goroutine, and that its numbers.
-    pub identity: Result<Go, Unknown>,
+    pub identity: Result<GoLayout, Unknown>,
     /// Place of the call for a request by a pooled HTTP/1 client, as an offset in the file.
     pub request: Result<u64, Unknown>,
     /// Place of the birth of a goroutine.
@@ -69,13 +69,14 @@ pub fn inspect(file: &File) -> Option<Program> {
     Some(Program { version, identity, request, spawn })
 }
 
-fn identity(image: &Image<'_>, version: &str) -> Result<Go, Unknown> {
+fn identity(image: &Image<'_>, version: &str) -> Result<GoLayout, Unknown> {
     let [goid, parent, gopc] = offsets(version).ok_or_else(|| Unknown::Version(version.to_owned()))?;
-    Ok(Go {
+    Ok(GoLayout {
         tls_offset: image.goroutine_slot().ok_or(Unknown::ThreadLocals)?,
         goid_offset: goid,
         parent_goid_offset: parent,
         gopc_offset: gopc,
+        reserved: [0; 2],
     })
 }
 

@@ -4,22 +4,19 @@
 //! `/proc` afterwards: if the process is alive then, its exit comes later and deletes the row; if not, the row is taken back.
 use crate::attach::kernel::{Error, Kernel};
 use aya::maps::{HashMap, MapData, MapError};
-use wirespan_common::policy::{Process, process};
+use wirespan_common::{
+    event::runtime,
+    policy::{GoLayout, Process, process},
+};
 use wirespan_core::event::ProcessId;
 
 const MAP: &str = "PROCESSES";
 
-/// Where a Go program keeps its goroutine's identity.
+/// Where a process keeps what its threads work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Go {
-    /// Offset of the pointer to `g` from the thread's fs base.
-    pub tls_offset: i32,
-    /// Offset of `goid` in `g`.
-    pub goid_offset: u32,
-    /// Offset of `parentGoid` in `g`.
-    pub parent_goid_offset: u32,
-    /// Offset of `gopc` in `g`.
-    pub gopc_offset: u32,
+pub enum Runtime {
+    /// Goroutines.
+    Go(GoLayout),
 }
 
 impl Kernel {
@@ -27,14 +24,14 @@ impl Kernel {
     ///
     /// # Errors
     /// When the map is full or cannot be written.
-    pub fn observe(&mut self, id: ProcessId, go: Option<Go>) -> Result<bool, Error> {
+    pub fn observe(&mut self, id: ProcessId, runtime: Option<Runtime>) -> Result<bool, Error> {
         let mut row = Process { start_ticks: id.start_ticks, ..Process::default() };
-        if let Some(go) = go {
-            row.flags = process::GO;
-            row.tls_offset = go.tls_offset;
-            row.goid_offset = go.goid_offset;
-            row.parent_goid_offset = go.parent_goid_offset;
-            row.gopc_offset = go.gopc_offset;
+        match runtime {
+            Some(Runtime::Go(layout)) => {
+                row.runtime = u32::from(runtime::GO);
+                row.layout = zerocopy::transmute!(layout);
+            }
+            None => {}
         }
         self.decide(id, row)
     }

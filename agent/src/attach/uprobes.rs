@@ -7,7 +7,7 @@ use crate::attach::{
     go::{self, Program},
     hooks::{HOOKS, HookId, Point},
     kernel::Kernel,
-    processes::Go,
+    processes::Runtime,
 };
 use aya::programs::{
     ProgramError, UProbe,
@@ -31,7 +31,7 @@ type ImageId = (u64, u64, i64, i64, u64);
 /// A file with probes.
 struct Image {
     users: HashSet<ProcessId>,
-    go: Option<Go>,
+    runtime: Option<Runtime>,
     links: Vec<(&'static str, UProbeLinkId)>,
     /// What was attached and what was not, in words.
     notes: Vec<String>,
@@ -47,7 +47,7 @@ pub(in crate::attach) struct Images {
 impl Kernel {
     /// Looks at the program of a process and attaches what helps to understand it. `None`: it is no Go program, or its goroutines
     /// cannot be read.
-    pub fn look_into(&mut self, id: ProcessId) -> Option<Go> {
+    pub fn look_into(&mut self, id: ProcessId) -> Option<Runtime> {
         self.leave_image(id);
         let path = PathBuf::from(format!("/proc/{}/exe", id.pid));
         let file = File::open(&path).ok()?;
@@ -68,7 +68,7 @@ impl Kernel {
         }
         let image = self.images.with_probes.get_mut(&image)?;
         image.users.insert(id);
-        image.go
+        image.runtime
     }
 
     /// A child runs the same program as its parent.
@@ -135,7 +135,7 @@ impl Kernel {
             }
         }
         debug!(path = %path.display(), notes = notes.join("; "), "Go program");
-        Image { users: HashSet::new(), go: program.identity.ok(), links, notes }
+        Image { users: HashSet::new(), runtime: program.identity.ok().map(Runtime::Go), links, notes }
     }
 
     fn uprobe(&mut self, name: &str) -> Result<&mut UProbe, ProgramError> {

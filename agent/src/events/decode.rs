@@ -9,11 +9,11 @@ use std::{
 use thiserror::Error;
 use wirespan_common::event::{
     self as wire, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord,
-    ProgressRecord, SpawnRecord, StateRecord, direction, flags, kind, source, tcp_state,
+    ProgressRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime, source, tcp_state,
 };
 use wirespan_core::event::{
     Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source, Spawn,
-    Uncopied,
+    Task, Uncopied,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -123,12 +123,7 @@ fn segment(bytes: &[u8]) -> Result<Record<'_>, Error> {
     let event = Event::Bytes(Segment {
         conn: ConnId(record.conn),
         at: Nanos(header.at_ns),
-        actor: Actor {
-            process: process(header),
-            tid: header.tid,
-            goroutine: goid(record.goroutine),
-            parent_goroutine: goid(record.parent_goroutine),
-        },
+        actor: Actor { process: process(header), tid: header.tid, task: task_of(record) },
         direction: direction_of(record.direction)?,
         source: match record.source {
             source::SOCKET => Source::Socket,
@@ -217,19 +212,12 @@ fn listen(record: &ListenRecord) -> Record<'_> {
 }
 
 fn claim(record: &ClaimRecord) -> Record<'_> {
-    let goroutine = goid(record.goroutine);
-    if goroutine.is_none() {
-        return Record::Nothing;
-    }
+    let Some(goroutine) = goid(record.goroutine) else { return Record::Nothing };
     core(Event::Claim {
         conn: ConnId(record.conn),
         at: Nanos(record.header.at_ns),
-        actor: Actor {
-            process: process(&record.header),
-            tid: record.header.tid,
-            goroutine,
-            parent_goroutine: goid(record.parent_goroutine),
-        },
+        process: process(&record.header),
+        goroutine,
     })
 }
 
@@ -242,6 +230,15 @@ fn spawn(record: &SpawnRecord) -> Record<'_> {
         at: Nanos(record.header.at_ns),
         spawn: Spawn { goroutine, parent, site: record.site },
     })
+}
+
+/// What the thread works on. Numbers that mean nothing are no task: the thread is then all that is known.
+fn task_of(record: &BytesRecord) -> Option<Task> {
+    let [first, _, _] = record.task;
+    match record.runtime {
+        runtime::GO => goid(first).map(Task::Goroutine),
+        _ => None,
+    }
 }
 
 /// A goroutine's number. They are counted up from one: what is larger was read at a wrong place, and means nothing.

@@ -44,7 +44,9 @@ impl Core {
         }
         match *event {
             Event::Exit { process, at } => self.correlator.exit(process, at, &mut self.spans),
-            Event::Claim { conn, at, actor } => self.correlator.claim(conn, at, actor),
+            Event::Claim { conn, at, process, goroutine } => {
+                self.correlator.claim(process, conn, at, goroutine)
+            }
             Event::Spawn { process, at, spawn } => self.correlator.spawn(process, at, spawn),
             Event::Tick { at } => self.correlator.tick(at, &mut self.spans),
             _ => {}

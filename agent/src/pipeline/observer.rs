@@ -31,7 +31,7 @@ use wirespan_core::{
     correlate::{ProcessLinks, ThreadState},
     counter::Counter,
     counters,
-    event::{Actor, Event, Nanos, ProcessId},
+    event::{Event, Nanos, ProcessId},
 };
 
 /// The shortest and the longest time between two drains: short while there is work, long while there is none.
@@ -198,7 +198,7 @@ impl Observer {
                 work.moved_bytes += u64::from(segment.moved);
                 work.copied_bytes += segment.data.len() as u64;
             }
-            Event::Claim { actor: Actor { process, .. }, .. } | Event::Spawn { process, .. }
+            Event::Claim { process, .. } | Event::Spawn { process, .. }
                 if !self.discovery.is_observed(*process) =>
             {
                 return;
@@ -279,8 +279,8 @@ impl Observer {
                     warn!(%error, "cannot record a process");
                 }
                 self.resources.learn(facts);
-                let go = self.kernel.look_into(known.id);
-                self.kernel.observe(known.id, go)
+                let runtime = self.kernel.look_into(known.id);
+                self.kernel.observe(known.id, runtime)
             }
             Verdict::Ignore(_) => self.kernel.ignore(known.id),
         };

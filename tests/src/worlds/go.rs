@@ -1,10 +1,9 @@
 //! Go programs: who caused a call when goroutines move between threads and a pooled client's bytes are written by nobody's goroutine.
 //!
 //! Shape: the last part of each path says for which request a call is made. A link to any other request is false, whatever the way.
-use super::scenes;
+use super::{links, scenes};
 use crate::{
     agent::Agent,
-    http::Connection,
     process,
     span::Span,
     wait::{PATIENCE, eventually},
@@ -53,26 +52,11 @@ fn shop(world: &mut World, binary: &std::path::Path, limits: [u32; 2]) -> Result
     Ok((front, agent))
 }
 
-/// So many clients at once, each with a connection of its own that it keeps.
+/// Each of so many clients asks for one way after the other.
 fn drive(front: App, in_flight: usize, each: usize, ways: &[&str]) -> Result<()> {
-    std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..in_flight)
-            .map(|client| {
-                scope.spawn(move || -> Result<()> {
-                    let mut connection = Connection::open(front.address())?;
-                    for n in 0..each {
-                        let way = ways.get((client + n) % ways.len()).context("there is a way")?;
-                        let path = format!("/front/{way}/c{in_flight}x{client}n{n}");
-                        let response = connection.get(&path, &[])?;
-                        ensure!(response.status == 200, "{path} gave {}", response.status);
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        clients
-            .into_iter()
-            .try_for_each(|client| client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?)
+    links::drive(front, in_flight, each, |client, n| {
+        let way = ways.get((client + n) % ways.len()).unwrap_or(&"");
+        format!("/front/{way}/c{in_flight}x{client}n{n}")
     })
 }
 

@@ -50,14 +50,21 @@ fn no_wrong_parent(spans: &[Span]) -> Result<usize> {
     Ok(linked)
 }
 
-fn drive(front: App, in_flight: usize, each: usize) -> Result<()> {
+/// So many clients at once, each with a connection of its own that it keeps; `path` of a client's n-th request.
+pub(super) fn drive(
+    front: App,
+    in_flight: usize,
+    each: usize,
+    path: impl Fn(usize, usize) -> String + Sync,
+) -> Result<()> {
+    let path = &path;
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..in_flight)
             .map(|client| {
                 scope.spawn(move || -> Result<()> {
                     let mut connection = Connection::open(front.address())?;
                     for n in 0..each {
-                        let path = format!("/front/{client}-{n}");
+                        let path = path(client, n);
                         let response = connection.get(&path, &[])?;
                         ensure!(response.status == 200, "{path} gave {}", response.status);
                     }
@@ -71,10 +78,14 @@ fn drive(front: App, in_flight: usize, each: usize) -> Result<()> {
     })
 }
 
+fn numbered(client: usize, n: usize) -> String {
+    format!("/front/{client}-{n}")
+}
+
 fn threaded_services_form_one_trace_per_request(world: &mut World) -> Result<()> {
     let (front, back) = threads(world)?;
     let agent = world.agent()?.port(front.port).port(back.port).start()?;
-    drive(front, 1, 20)?;
+    drive(front, 1, 20, numbered)?;
     // Per request: the front's server span, two client spans, two server spans of the back.
     let all =
         eventually("100 spans", PATIENCE, || Ok(Some(agent.spans()?).filter(|spans| spans.len() >= 100)));
@@ -89,7 +100,7 @@ fn threaded_services_form_one_trace_per_request(world: &mut World) -> Result<()>
 fn eight_requests_in_flight_are_never_mixed(world: &mut World) -> Result<()> {
     let (front, back) = threads(world)?;
     let agent = world.agent()?.port(front.port).port(back.port).start()?;
-    drive(front, 8, 40)?;
+    drive(front, 8, 40, numbered)?;
     let finished = agent.stop()?;
     let spans = &finished.spans;
     let linked = no_wrong_parent(spans)?;
@@ -111,7 +122,7 @@ fn an_event_loop_in_front_never_claims_a_wrong_parent(world: &mut World) -> Resu
     let rules = format!("location /front/ {{ proxy_pass http://127.0.0.1:{}/back/; }}", back.port);
     let front = world.nginx(&rules)?;
     let agent = world.agent()?.port(front.port).port(back.port).start()?;
-    drive(front, 8, 40)?;
+    drive(front, 8, 40, numbered)?;
     let finished = agent.stop()?;
     no_wrong_parent(&finished.spans)?;
     let expected = 8 * 40 * 3;

@@ -13,7 +13,7 @@ use wirespan_common::{
         ProgressRecord, SpawnRecord, StateRecord,
     },
     offsets::{Kernel, Offsets},
-    policy::{ConnectionState, Mark, Policy, Process},
+    policy::{ConnectionState, GoLayout, Mark, Policy, Process},
 };
 
 /// One type's layout.
@@ -66,8 +66,8 @@ fn layouts() -> Vec<Layout> {
         Header { at_ns, tgid, tid, start_ticks, len, kind, flags, cpu }
         Endpoints { local, remote, local_port, remote_port }
         BytesRecord {
-            header, conn, goroutine, parent_goroutine, opposite_at_ns, opposite_seq, seq, moved, captured, endpoints,
-            direction, source, reserved,
+            header, conn, task, opposite_at_ns, opposite_seq, seq, moved, captured, endpoints,
+            direction, source, runtime, reserved,
         }
         ProgressRecord { header, conn, seq, direction, by_tail, reserved }
         StateRecord { header, conn, last_at_ns, last_seq, old_state, new_state, reserved }
@@ -75,14 +75,15 @@ fn layouts() -> Vec<Layout> {
         ForkRecord { header, parent_tgid, parent_start_ticks }
         ExitRecord { header, exit_code, reserved }
         ListenRecord { header, local, local_port, reserved }
-        ClaimRecord { header, conn, goroutine, parent_goroutine }
+        ClaimRecord { header, conn, goroutine }
         SpawnRecord { header, goroutine, parent_goroutine, site }
         Mark { armed, seq, tail, tail_len, id }
         Policy { capture, head, reserved, marks }
         ConnectionState {
             last_at_ns, last_tail, last_seq, copied, passed, turn, opener, closed_from, ended, reserved,
         }
-        Process { flags, start_ticks, tls_offset, goid_offset, parent_goid_offset, gopc_offset }
+        Process { flags, start_ticks, runtime, reserved, layout }
+        GoLayout { tls_offset, goid_offset, parent_goid_offset, gopc_offset, reserved }
         Kernel { iter_ubuf_type, iter_iovec_type, recvmsg_flags_arg, follow_exec, high_water_bytes, tick_ns }
     }
 }

@@ -47,7 +47,7 @@ impl Server {
         let segment = Segment {
             conn: ConnId(conn),
             at: Nanos(at),
-            actor: Actor { process, tid: 1, goroutine: None, parent_goroutine: None },
+            actor: Actor { process, tid: 1, task: None },
             direction,
             source: Source::Socket,
             seq,

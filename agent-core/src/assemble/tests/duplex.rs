@@ -37,7 +37,7 @@ impl Duplex {
         let segment = Segment {
             conn: CONN,
             at: Nanos(self.at),
-            actor: Actor { process: PROCESS, tid: 1, goroutine: None, parent_goroutine: None },
+            actor: Actor { process: PROCESS, tid: 1, task: None },
             direction,
             source: Source::Socket,
             seq,

@@ -84,7 +84,7 @@ pub(in crate::correlate) struct Threads {
 impl Threads {
     /// A thread read a request.
     pub(in crate::correlate) fn read(&mut self, actor: Actor, id: ExchangeId, conn: ConnId) {
-        if actor.goroutine.is_some() {
+        if actor.goroutine().is_some() {
             self.withdraw(Withdrawn::Goroutines);
         }
         if self.withdrawn.is_some() {
@@ -134,7 +134,7 @@ impl Threads {
 
     /// What the thread that makes a call works for; `others_open`: requests are open in the process.
     pub(in crate::correlate) fn holds(&mut self, caller: Actor, others_open: bool) -> Holds {
-        if caller.goroutine.is_some() {
+        if caller.goroutine().is_some() {
             self.withdraw(Withdrawn::Goroutines);
         }
         if self.withdrawn.is_some() {

@@ -1,7 +1,7 @@
 //! Reads a script, drives a [`Correlator`] and renders what comes out.
 use crate::{
     correlate::{Correlator, Settings},
-    event::{Actor, ConnId, Endpoints, Nanos, ProcessId, Spawn},
+    event::{Actor, ConnId, Endpoints, Nanos, ProcessId, Spawn, Task},
     exchange::{
         Answer, Answering, Call, End, Ended, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened,
         Role,
@@ -97,12 +97,13 @@ impl Stage {
                 match verb {
                     "claims" => {
                         let conn = option(&words[4..], "conn").unwrap_or(request);
-                        self.correlator.claim(ConnId(u64::from(hash(conn)) << 1 | 1), at, actor);
+                        let conn = ConnId(u64::from(hash(conn)) << 1 | 1);
+                        self.correlator.claim(actor.process, conn, at, actor.goroutine().unwrap());
                     }
                     "bears" => {
                         let spawn = Spawn {
                             goroutine: request.parse().unwrap(),
-                            parent: actor.goroutine.unwrap(),
+                            parent: actor.goroutine().unwrap(),
                             site: option(&words[4..], "site").map_or(1, |site| site.parse().unwrap()),
                         };
                         self.correlator.spawn(actor.process, at, spawn);
@@ -241,8 +242,7 @@ fn actor(word: &str, options: &[&str]) -> Actor {
     Actor {
         process: process(letter.chars().next().unwrap()),
         tid: thread.parse().unwrap(),
-        goroutine: goroutine.and_then(NonZeroU64::new),
-        parent_goroutine: None,
+        task: goroutine.and_then(NonZeroU64::new).map(Task::Goroutine),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) enum Runtime {
     ThreadPerRequest,
     /// So many event loops, each request stays on one.
     EventLoops(u32),
-    /// Tasks that wake on the worker they last ran on, but in so many of 100 cases on another.
+    /// Goroutines that wake on the worker they last ran on, but in so many of 100 cases on another.
     Stealing { workers: u32, moves: u64 },
     /// A thread reads, another works and answers.
     HandOver { readers: u32 },
@@ -322,7 +322,7 @@ fn nanos(us: u64) -> Nanos {
 
 fn actor(service: usize, tid: u32) -> Actor {
     let process = ProcessId { pid: service as u32 + 1, start_ticks: 1 };
-    Actor { process, tid, goroutine: None, parent_goroutine: None }
+    Actor { process, tid, task: None }
 }
 
 fn number(path: &str) -> u32 {

@@ -52,7 +52,7 @@ fn described(role: Role, request: HttpRequest, ended: &Ended, rules: &Rules) -> 
         fingerprint: 0,
         at: Nanos(1),
         head_at: Nanos(1),
-        actor: Actor { process, tid: 1, goroutine: None, parent_goroutine: None },
+        actor: Actor { process, tid: 1, task: None },
         call: Call::Http(request),
     };
     crate::spans::describe(&opened, ended, rules)

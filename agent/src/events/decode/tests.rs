@@ -15,7 +15,8 @@ fn bytes_record(data: &[u8], moved: u32) -> BytesRecord {
     BytesRecord {
         header: header::<BytesRecord>(kind::BYTES, data.len()),
         conn: 9,
-        goroutine: 5,
+        task: [5, 0, 0],
+        runtime: runtime::GO,
         opposite_at_ns: 900,
         opposite_seq: 77,
         seq: 100,
@@ -113,27 +114,22 @@ fn bytes_become_a_segment_with_ipv4_ends_and_its_actor() {
     assert_eq!(segment.endpoints.remote.to_string(), "127.0.0.2:4000");
     assert_eq!(segment.actor.process, ProcessId { pid: 42, start_ticks: 7 });
     assert_eq!(segment.actor.tid, 43);
-    assert_eq!(segment.actor.goroutine.map(u64::from), Some(5));
-    assert_eq!(segment.actor.parent_goroutine, None);
+    assert_eq!(segment.actor.task, NonZeroU64::new(5).map(Task::Goroutine));
 }
 
 #[test]
 fn a_claim_and_a_birth_name_goroutines_and_what_cannot_be_one_is_nobody() {
-    let mut claim = ClaimRecord {
-        header: header::<ClaimRecord>(kind::CLAIM, 0),
-        conn: 9,
-        goroutine: 5,
-        parent_goroutine: 0,
-    };
-    let Ok(Record::Event { event: Event::Claim { conn, actor, .. }, .. }) = decode(claim.as_bytes()) else {
+    let mut claim = ClaimRecord { header: header::<ClaimRecord>(kind::CLAIM, 0), conn: 9, goroutine: 5 };
+    let Ok(Record::Event { event: Event::Claim { conn, goroutine, .. }, .. }) = decode(claim.as_bytes())
+    else {
         panic!("a claim");
     };
-    assert_eq!((conn, actor.goroutine.map(u64::from), actor.parent_goroutine), (ConnId(9), Some(5), None));
+    assert_eq!((conn, goroutine.get()), (ConnId(9), 5));
     claim.goroutine = 0xc000_0123_4000;
     assert!(matches!(decode(claim.as_bytes()), Ok(Record::Nothing)));
     let mut record = bytes_record(b"", 3);
-    record.goroutine = u64::MAX;
-    assert_eq!(segment_of(&with_data(&record, b"")).actor.goroutine, None);
+    record.task = [u64::MAX; 3];
+    assert_eq!(segment_of(&with_data(&record, b"")).actor.task, None);
 }
 
 #[test]

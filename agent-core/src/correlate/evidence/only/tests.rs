@@ -17,7 +17,7 @@ fn call(host: Option<&str>, remote: &str) -> Opened {
         fingerprint: 1,
         at: Nanos(1),
         head_at: Nanos(1),
-        actor: Actor { process, tid: 1, goroutine: None, parent_goroutine: None },
+        actor: Actor { process, tid: 1, task: None },
         call: Call::Http(HttpRequest { host: host.map(str::to_owned), ..HttpRequest::default() }),
     }
 }

@@ -18,7 +18,7 @@ fn end(id: u64, role: Role, local: &str, remote: &str, seq: u32, at_ms: u64) -> 
         fingerprint: 1,
         at,
         head_at: at,
-        actor: Actor { process, tid: 1, goroutine: None, parent_goroutine: None },
+        actor: Actor { process, tid: 1, task: None },
         call: Call::Http(HttpRequest::default()),
     }
 }

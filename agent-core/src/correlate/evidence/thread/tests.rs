@@ -4,7 +4,7 @@ use crate::event::ProcessId;
 
 fn actor(tid: u32) -> Actor {
     let process = ProcessId { pid: 1, start_ticks: 1 };
-    Actor { process, tid, goroutine: None, parent_goroutine: None }
+    Actor { process, tid, task: None }
 }
 
 fn read(threads: &mut Threads, tid: u32, id: u64) {

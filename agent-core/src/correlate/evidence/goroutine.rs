@@ -106,7 +106,7 @@ struct Site {
 
 /// What the goroutines of one process do.
 #[derive(Debug, Default)]
-pub(in crate::correlate) struct Tasks {
+pub(in crate::correlate) struct Goroutines {
     /// Requests by the goroutine that read them, until they end, in the order of reading.
     read: Map<Goroutine, SmallVec<[Read; 1]>>,
     born: Map<Goroutine, Born>,
@@ -122,7 +122,7 @@ pub(in crate::correlate) struct Tasks {
     pub(in crate::correlate) births: u64,
 }
 
-impl Tasks {
+impl Goroutines {
     /// A goroutine read a request.
     pub(in crate::correlate) fn read(&mut self, goroutine: Goroutine, opened: &Opened) {
         let read = Read { id: opened.id, conn: opened.conn, at: opened.head_at };

@@ -1,0 +1,16 @@
+//! What a thread works on, as its language runtime knows it: read from the process's own memory, without a probe.
+//!
+//! Shape: one module per runtime, one arm per runtime in [`task`]. What cannot be read is zero: the thread is then all that is known.
+pub(crate) mod go;
+
+use crate::kernel::task::Task;
+use wirespan_common::{event::runtime, policy::Process};
+
+/// The numbers of the record's `task`.
+#[inline(always)]
+pub(crate) fn task(thread: Task, process: &Process) -> [u64; 3] {
+    match process.runtime as u8 {
+        runtime::GO => [go::current(thread, process), 0, 0],
+        _ => [0; 3],
+    }
+}
