@@ -78,10 +78,15 @@ impl Correlator {
 
     /// Lets the call wait for its candidate's answer.
     fn expect_answer(&mut self, id: ExchangeId, prospect: Prospect, out: &mut Vec<Span>) {
-        let candidate = match prospect {
-            Prospect::Candidate(candidate) => candidate,
-            Prospect::Nobody(reason) => return self.unparent(id, reason, out),
-        };
+        match prospect {
+            Prospect::Candidate(candidate) => self.adopt(id, candidate, out),
+            Prospect::Later => {}
+            Prospect::Nobody(reason) => self.unparent(id, reason, out),
+        }
+    }
+
+    /// A request that may have caused the call is known: its answer decides.
+    pub(super) fn adopt(&mut self, id: ExchangeId, candidate: Candidate, out: &mut Vec<Span>) {
         // The receiver may be faster than the sender's record: what the call itself caused is not its cause.
         if self.forest.is_above(id, candidate.server) {
             return self.unparent(id, Unparented::NoRequestOpen, out);
@@ -141,6 +146,10 @@ impl Correlator {
         }
     }
 
+    pub(super) fn is_undecided(&self, call: ExchangeId) -> bool {
+        self.forest.get(call).is_some_and(|node| matches!(node.cause, Cause::Undecided))
+    }
+
     pub(super) fn candidate_of(&self, call: ExchangeId) -> Option<Candidate> {
         let node = self.forest.get(call)?;
         match node.cause {
@@ -164,7 +173,7 @@ impl Correlator {
     ) {
         let Some(node) = self.forest.get(call) else { return };
         if let Some(caller) = candidate.task {
-            return self.judge_goroutine(call, candidate.server, caller, answering, out);
+            return self.judge_task(call, candidate.server, caller, answering, out);
         }
         let waited_for = node.was_answered_by(answering.at);
         let process_id = node.opened.actor.process;
@@ -246,7 +255,7 @@ impl Correlator {
     /// The call has stood the hold time and its candidate is not answered yet: where threads are proven, no answer is needed.
     pub(super) fn judge_unanswered(&mut self, call: ExchangeId, out: &mut Vec<Span>) -> bool {
         let Some(candidate) = self.candidate_of(call) else { return false };
-        if candidate.task.is_some_and(|caller| self.reads_still(caller, candidate.server)) {
+        if candidate.task.is_some_and(|caller| self.task_acts_still(caller, candidate.server)) {
             self.link(call, candidate.server, Evidence::Task, out);
             return true;
         }
@@ -261,7 +270,7 @@ impl Correlator {
     pub(super) fn end_client(&mut self, id: ExchangeId) {
         let Some(node) = self.forest.get(id) else { return };
         let process = node.opened.actor.process;
-        if node.candidate.is_some() && matches!(node.cause, Cause::Undecided) {
+        if matches!(node.cause, Cause::Undecided) && !node.suppressed {
             let deadline = Nanos(self.now.0.saturating_add(self.settings.hold_ns));
             self.waits.answer.push_back((deadline, id));
         }

@@ -12,19 +12,15 @@
 use super::{
     Correlator,
     evidence::goroutine::{Claim, Standing, WorksFor},
-    node::{Caller, Candidate},
+    node::{Caller, CallingGoroutine, Candidate},
     reason::Unparented,
 };
 use crate::{
     event::{ConnId, Nanos, ProcessId, Spawn},
     exchange::{Answering, ExchangeId, Opened},
-    spans::{Evidence, Span},
+    spans::Span,
 };
 use std::num::NonZeroU64;
-
-/// Losses are told so much later at most: the kernel side's counters are looked at every 100 ms. A claim whose request was lost
-/// would be taken for the next of its connection if that one's own claim was lost too.
-const TOLD_NS: u64 = 150_000_000;
 
 impl Correlator {
     /// The next request of a connection is asked for by `goroutine`, whoever sends the bytes.
@@ -95,7 +91,7 @@ impl Correlator {
         if self.was_lost_since(opened.actor.process, head_at) {
             return Some(Err(Unparented::AfterLoss));
         }
-        let task = Some(Caller { goroutine, at, is_reader });
+        let task = Some(Caller::Goroutine(CallingGoroutine { goroutine, at, is_reader }));
         let late = is_reader && begun;
         Some(Ok(Candidate { server, by_thread: false, by_only: false, late, task }))
     }
@@ -105,7 +101,7 @@ impl Correlator {
         &mut self,
         call: ExchangeId,
         server: ExchangeId,
-        caller: Caller,
+        caller: CallingGoroutine,
         answering: &Answering,
         out: &mut Vec<Span>,
     ) {
@@ -126,29 +122,28 @@ impl Correlator {
         match process.goroutines.standing(caller.goroutine, server) {
             Standing::Withdrawn => self.unparent(call, Unparented::GoroutineShared, out),
             Standing::Proven => self.await_losses(call),
-            Standing::Stood | Standing::Unknown => {
-                let deadline = Nanos(self.now.0.saturating_add(self.settings.hold_ns));
-                self.waits.goroutines.push_back((deadline, call));
-            }
+            Standing::Stood | Standing::Unknown => self.hold_task(call),
         }
     }
 
     /// A descendant's call was held for as long as it may be, or, if not `in_full`, for as long as the agent runs.
-    pub(super) fn judge_goroutine_stood(&mut self, call: ExchangeId, in_full: bool, out: &mut Vec<Span>) {
-        let Some((candidate, caller)) =
-            self.candidate_of(call).and_then(|candidate| Some((candidate, candidate.task?)))
-        else {
-            return;
-        };
+    pub(super) fn judge_goroutine_stood(
+        &mut self,
+        call: ExchangeId,
+        server: ExchangeId,
+        caller: CallingGoroutine,
+        in_full: bool,
+        out: &mut Vec<Span>,
+    ) {
         let actor = self.forest.get(call).map(|node| node.opened.actor);
         let Some(process) = actor.and_then(|actor| self.processes.get_mut(actor.process)) else { return };
-        if in_full && process.goroutines.standing(caller.goroutine, candidate.server) != Standing::Withdrawn {
+        if in_full && process.goroutines.standing(caller.goroutine, server) != Standing::Withdrawn {
             process.goroutines.stood(caller.goroutine);
         }
-        match process.goroutines.standing(caller.goroutine, candidate.server) {
+        match process.goroutines.standing(caller.goroutine, server) {
             Standing::Withdrawn => self.unparent(call, Unparented::GoroutineShared, out),
             Standing::Unknown => self.unparent(call, Unparented::Uncalibrated, out),
-            Standing::Proven | Standing::Stood => self.judge_goroutine_told(call, out),
+            Standing::Proven | Standing::Stood => self.judge_task_told(call, out),
         }
     }
 
@@ -157,7 +152,7 @@ impl Correlator {
         &mut self,
         call: ExchangeId,
         server: ExchangeId,
-        caller: Caller,
+        caller: CallingGoroutine,
         gap: bool,
         out: &mut Vec<Span>,
     ) {
@@ -174,37 +169,19 @@ impl Correlator {
         }
     }
 
-    /// The link is given once no loss can be told any more that speaks against it.
-    fn await_losses(&mut self, call: ExchangeId) {
-        self.waits.told.push_back((Nanos(self.now.0.saturating_add(TOLD_NS)), call));
-    }
-
-    /// No loss was told, or it was.
-    pub(super) fn judge_goroutine_told(&mut self, call: ExchangeId, out: &mut Vec<Span>) {
-        let Some(Candidate { server, .. }) = self.candidate_of(call) else { return };
-        let request = self.forest.get(server).map(|node| (node.opened.actor.process, node.opened.head_at));
-        if request.is_none_or(|(process, head_at)| self.was_lost_since(process, head_at)) {
-            self.unparent(call, Unparented::AfterLoss, out);
-        } else if self.goroutine_stands(call) {
-            self.link(call, server, Evidence::Task, out);
-        } else {
-            self.unparent(call, Unparented::GoroutineShared, out);
-        }
-    }
-
-    /// Nothing has spoken against the caller since it was judged.
-    fn goroutine_stands(&self, call: ExchangeId) -> bool {
-        let Some(candidate) = self.candidate_of(call) else { return false };
-        let Some(caller) = candidate.task else { return false };
-        let process = self.forest.get(call).and_then(|node| self.processes.get(node.opened.actor.process));
-        caller.is_reader
-            || process.is_some_and(|process| {
-                process.goroutines.standing(caller.goroutine, candidate.server) != Standing::Withdrawn
-            })
+    /// Why the link cannot be given, if something has spoken against the caller since it was judged.
+    pub(super) fn against_goroutine(
+        &self,
+        process: ProcessId,
+        server: ExchangeId,
+        caller: CallingGoroutine,
+    ) -> Option<Unparented> {
+        let standing = self.processes.get(process)?.goroutines.standing(caller.goroutine, server);
+        (!caller.is_reader && standing == Standing::Withdrawn).then_some(Unparented::GoroutineShared)
     }
 
     /// The caller had read a request that is still open and not answered, and no answer can have been missed.
-    pub(super) fn reads_still(&self, caller: Caller, server: ExchangeId) -> bool {
+    pub(super) fn goroutine_reads_still(&self, caller: CallingGoroutine, server: ExchangeId) -> bool {
         let Some(node) = self.forest.get(server) else { return false };
         let process = node.opened.actor.process;
         caller.is_reader

@@ -56,7 +56,7 @@ pub(super) struct Candidate {
     pub(super) by_only: bool,
     /// Its answer had already begun.
     pub(super) late: bool,
-    /// Which goroutine asked for the call, if that is the evidence: it works for the candidate.
+    /// Who asked for the call, if its language runtime says so and that is the evidence.
     pub(super) task: Option<Caller>,
 }
 
@@ -65,6 +65,8 @@ pub(super) struct Candidate {
 pub(super) enum Prospect {
     /// This request may have caused it: its answer decides.
     Candidate(Candidate),
+    /// If at all it will be known when a request is answered: who answers is who acted. The evidence keeps the call meanwhile.
+    Later,
     /// Nobody will be known.
     Nobody(Unparented),
 }
@@ -75,9 +77,16 @@ impl From<Result<Candidate, Unparented>> for Prospect {
     }
 }
 
-/// The goroutine that asked for a call.
+/// Who asked for a call.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Caller {
+pub(super) enum Caller {
+    /// Go.
+    Goroutine(CallingGoroutine),
+}
+
+/// The goroutine that asked for a call: it works for the candidate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CallingGoroutine {
     pub(super) goroutine: Goroutine,
     /// When it asked.
     pub(super) at: Nanos,

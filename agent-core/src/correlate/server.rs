@@ -201,7 +201,7 @@ impl Correlator {
         for call in calls {
             let Some(Candidate { by_thread, task, .. }) = self.candidate_of(call) else { continue };
             if let Some(caller) = task {
-                self.judge_goroutine_at_end(call, id, caller, gap, out);
+                self.judge_task_at_end(call, id, caller, gap, out);
                 continue;
             }
             // Either nothing was answered and its thread is still at it, or the last byte of the answer came after the call's.

@@ -31,8 +31,8 @@ pub(super) struct Waits {
     pub(super) threads: VecDeque<(Nanos, ProcessId)>,
     /// For losses that may yet be told.
     pub(super) told: VecDeque<(Nanos, ExchangeId)>,
-    /// For goroutines like the caller to show how they work.
-    pub(super) goroutines: VecDeque<(Nanos, ExchangeId)>,
+    /// For what the caller, or others like it, may yet do that speaks against it.
+    pub(super) tasks: VecDeque<(Nanos, ExchangeId)>,
     /// For the answer of the request that seems to have caused a finished call: while a proven thread may yet be contradicted, …
     pub(super) answer: VecDeque<(Nanos, ExchangeId)>,
     /// … and for all others.
@@ -79,10 +79,10 @@ impl Correlator {
             self.judge_stood(call, out);
         }
         while let Some((_, call)) = due(&mut self.waits.told, now, |entry| entry.0) {
-            self.judge_goroutine_told(call, out);
+            self.judge_task_told(call, out);
         }
-        while let Some((deadline, call)) = due(&mut self.waits.goroutines, now, |entry| entry.0) {
-            self.judge_goroutine_stood(call, deadline <= self.now, out);
+        while let Some((deadline, call)) = due(&mut self.waits.tasks, now, |entry| entry.0) {
+            self.judge_task_stood(call, deadline <= self.now, out);
         }
         self.counts.spans += self.forest.take_emitted();
     }
@@ -90,13 +90,13 @@ impl Correlator {
     /// Decides calls whose request is still not answered.
     pub(super) fn stop_patience(&mut self, now: Nanos, out: &mut Vec<Span>) {
         while let Some((deadline, call)) = due(&mut self.waits.answer, now, |entry| entry.0) {
-            if !self.judge_unanswered(call, out) && self.candidate_of(call).is_some() {
+            if !self.judge_unanswered(call, out) && self.is_undecided(call) {
                 let rest = self.settings.patience_ns.saturating_sub(self.settings.hold_ns);
                 self.waits.patience.push_back((Nanos(deadline.0.saturating_add(rest)), call));
             }
         }
         while let Some((_, call)) = due(&mut self.waits.patience, now, |entry| entry.0) {
-            if self.candidate_of(call).is_some() {
+            if self.is_undecided(call) {
                 self.force(call, out);
             }
         }
