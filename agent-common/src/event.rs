@@ -90,6 +90,10 @@ pub mod flags {
     pub const TRUNCATED: u16 = 1 << 3;
     /// The process was followed from fork or exec and user space has not yet said whether it is wanted.
     pub const PROVISIONAL: u16 = 1 << 4;
+    /// The socket is in blocking mode, and no epoll instance watches it: who wants its bytes waits for them in the call.
+    pub const BLOCKING: u16 = 1 << 5;
+    /// The socket is in non-blocking mode, and no epoll instance watches it: who wants its bytes waits for them in `poll`.
+    pub const POLLED: u16 = 1 << 6;
 }
 
 /// First in every record. Written by `agent-ebpf/src/emit.rs`.

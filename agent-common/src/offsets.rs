@@ -46,6 +46,8 @@ offsets! {
     fdtable_max_fds: "fdtable", "max_fds";
     file_private_data: "file", "private_data";
     file_inode: "file", "f_inode";
+    file_flags: "file", "f_flags";
+    file_ep: "file", "f_ep";
     inode_mode: "inode", "i_mode";
     socket_sk: "socket", "sk";
     socket_file: "socket", "file";

@@ -57,7 +57,7 @@ fn segment(conn: ConnId, at: Nanos, direction: Direction, data: &[u8], round: u6
     Segment {
         conn,
         at,
-        actor: Actor { process: ProcessId { pid: 7, start_ticks: 1 }, tid: 7, task: None },
+        actor: Actor::thread(ProcessId { pid: 7, start_ticks: 1 }, 7),
         direction,
         source: Source::Socket,
         seq: (own as u64 * round) as u32,

@@ -64,7 +64,7 @@ fn history(first: u64, rounds: u64) -> Vec<Fact> {
 }
 
 fn actor(pid: u32, tid: u32) -> Actor {
-    Actor { process: ProcessId { pid, start_ticks: 1 }, tid: pid * 100 + tid, task: None }
+    Actor::thread(ProcessId { pid, start_ticks: 1 }, pid * 100 + tid)
 }
 
 fn opened(id: ExchangeId, role: Role, at: u64, actor: Actor, round: u64, hop: u64) -> Fact {

@@ -37,14 +37,33 @@ pub struct Actor {
     pub tid: u32,
     /// What the thread works on, where its language runtime could be asked.
     pub task: Option<Task>,
+    /// How it waits for the bytes of that connection.
+    pub wait: Wait,
 }
 
 impl Actor {
+    /// A thread of which nothing more is known.
+    pub fn thread(process: ProcessId, tid: u32) -> Actor {
+        Actor { process, tid, task: None, wait: Wait::Epoll }
+    }
+
     /// The goroutine, of a Go program.
     pub fn goroutine(self) -> Option<NonZeroU64> {
         let Task::Goroutine(number) = self.task?;
         Some(number)
     }
+}
+
+/// How the owner of a socket waits for its bytes: tells a thread that waits for one answer from one that serves many connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Wait {
+    /// An epoll instance watches the socket, or nothing is known.
+    #[default]
+    Epoll,
+    /// In `poll` or `select`: the socket is in non-blocking mode and no epoll instance watches it.
+    Poll,
+    /// In the call that reads them: the socket is in blocking mode.
+    Call,
 }
 
 /// What a thread works on, in the words of its language runtime.

@@ -106,7 +106,7 @@ fn act(
             Event::Bytes(Segment {
                 conn,
                 at: Nanos(now),
-                actor: Actor { process: PROCESS, tid: 1, task: None },
+                actor: Actor::thread(PROCESS, 1),
                 direction,
                 source: Source::Socket,
                 seq,

@@ -7,8 +7,9 @@
 //! | hands on a context that one open request carries | – | that request, at once (`wire`) |
 //! | asked for by a goroutine that works for the candidate | see `goroutine` | `task` |
 //! | by the thread that read the candidate | same thread answers, process calibrated | `thread` |
-//! | while the candidate was alone | the call had its answer before | `only`, at the next tick |
+//! | by the thread that read the candidate | same thread answers, and waited for the call's answer in the call that read it | `thread` |
 //! | by the thread that read the candidate | same thread answers, process not known yet | held until the process is |
+//! | while the candidate was alone | the call had its answer before, and calls like it have stood | `only`, held (see `evidence::only`) |
 //! | else | | none, with the reason |
 //!
 //! A context that a library made: the span is left to the library. Not here: what counts as calibrated (see `evidence::thread`).
@@ -24,7 +25,7 @@ use super::{
     waits::Confirm,
 };
 use crate::{
-    event::{Nanos, ProcessId},
+    event::{Nanos, ProcessId, Wait},
     exchange::{Answering, ExchangeId, Opened},
     spans::{Evidence, Span, SpanId},
 };
@@ -183,13 +184,13 @@ impl Correlator {
         if by_thread && process.threads.is_calibrated() {
             return self.link(call, candidate.server, Evidence::Thread, out);
         }
+        if by_thread && node.waited_in(Wait::Call, answering.at) {
+            self.waits.confirm.push(Confirm { call, evidence: Evidence::Thread });
+            return;
+        }
         if candidate.by_only && !waited_for {
             // Either the request leaves work behind, or it was none of its work.
             process.background.add(&node.opened);
-        }
-        if candidate.by_only && waited_for && !background {
-            self.waits.confirm.push(Confirm { call, evidence: Evidence::Only });
-            return;
         }
         if by_thread {
             process.held.push_back(call);
@@ -197,9 +198,13 @@ impl Correlator {
             self.waits.threads.push_back((deadline, process_id));
             return;
         }
+        if self.was_alone_with(call) && !background {
+            return self.hold_only(call);
+        }
         let reason = match candidate {
             Candidate { by_only: true, .. } if background => Unparented::Background,
-            Candidate { by_only: true, .. } => Unparented::Outlived,
+            Candidate { by_only: true, .. } if !waited_for => Unparented::Outlived,
+            Candidate { by_only: true, .. } => Unparented::Uncalibrated,
             _ if by_reader => Unparented::ThreadShared,
             _ => Unparented::AnsweredElsewhere,
         };
@@ -217,14 +222,54 @@ impl Correlator {
             let Some(Candidate { server, .. }) = self.candidate_of(call) else { continue };
             if calibrated {
                 self.link(call, server, Evidence::Thread, out);
+            } else if self.was_alone_with(call) {
+                self.hold_only(call);
             } else {
                 self.unparent(call, Unparented::Uncalibrated, out);
             }
         }
     }
 
+    /// Its candidate was the only one, after a while of silence, and the call had its answer before.
+    fn was_alone_with(&self, call: ExchangeId) -> bool {
+        let Some(candidate) = self.candidate_of(call).filter(|candidate| candidate.by_only) else {
+            return false;
+        };
+        let server = self.forest.get(candidate.server).filter(|server| server.quiet);
+        server.and_then(|server| server.answering).is_some_and(|answering| {
+            self.forest.get(call).is_some_and(|node| node.was_answered_by(answering.at))
+        })
+    }
+
+    /// Holds the link for as long as the process may show that it calls there by itself.
+    fn hold_only(&mut self, call: ExchangeId) {
+        let deadline = Nanos(self.now.0.saturating_add(self.settings.hold_ns));
+        self.waits.only.push_back((deadline, call));
+    }
+
+    /// It was held for as long as it may be, or, if not `in_full`, for as long as the agent runs.
+    pub(super) fn judge_only(&mut self, call: ExchangeId, in_full: bool, out: &mut Vec<Span>) {
+        let Some(Candidate { server, .. }) = self.candidate_of(call) else { return };
+        let Some(opened) = self.forest.get(call).map(|node| &node.opened) else { return };
+        let head_at = self.forest.get(server).map_or(Nanos(0), |node| node.opened.head_at);
+        let lost = self.was_lost_since(opened.actor.process, head_at);
+        let Some(process) = self.processes.get_mut(opened.actor.process) else { return };
+        let against = if lost {
+            Some(Unparented::AfterLoss)
+        } else if process.background.covers(opened) {
+            Some(Unparented::Background)
+        } else {
+            let stood = in_full && process.background.stood(opened, process.open);
+            (!stood).then_some(Unparented::Uncalibrated)
+        };
+        match against {
+            Some(reason) => self.unparent(call, reason, out),
+            None => self.link(call, server, Evidence::Only, out),
+        }
+    }
+
     /// A link was held for as long as it may be.
-    pub(super) fn judge_stood(&mut self, call: ExchangeId, out: &mut Vec<Span>) {
+    pub(super) fn judge_stood(&mut self, call: ExchangeId, in_full: bool, out: &mut Vec<Span>) {
         let Some(Candidate { server, .. }) = self.candidate_of(call) else { return };
         let process = self.forest.get(call).map(|node| node.opened.actor.process);
         let stood = process
@@ -232,6 +277,8 @@ impl Correlator {
             .is_some_and(|process| process.threads.has_stood());
         if stood {
             self.link(call, server, Evidence::Thread, out);
+        } else if self.was_alone_with(call) {
+            self.judge_only(call, in_full, out);
         } else {
             self.unparent(call, Unparented::Uncalibrated, out);
         }

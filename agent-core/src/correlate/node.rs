@@ -6,7 +6,7 @@ use super::{
     evidence::{goroutine::Goroutine, wire::Received},
 };
 use crate::{
-    event::Nanos,
+    event::{Nanos, Wait},
     exchange::{Answering, Ended, ExchangeId, Opened},
     spans::{Evidence, SpanId, TraceId},
 };
@@ -120,6 +120,8 @@ pub(super) struct Node {
     pub(super) named: bool,
     /// Server: another request was open in the process at some time since it opened.
     pub(super) overlapped: bool,
+    /// Server: nothing was open for a while before it opened.
+    pub(super) quiet: bool,
     /// Server: client requests that wait for its answer or end.
     pub(super) calls: SmallVec<[ExchangeId; 4]>,
     /// Those who wait for its trace.
@@ -146,10 +148,18 @@ impl Node {
             emitted: false,
             named: false,
             overlapped: false,
+            quiet: false,
             calls: SmallVec::new(),
             children: SmallVec::new(),
             held_by: 0,
         }
+    }
+
+    /// Client: the thread that had sent the request read the response, before `at`, and waited for it in this way.
+    pub(super) fn waited_in(&self, wait: Wait, at: Nanos) -> bool {
+        self.answering.is_some_and(|answer| {
+            answer.actor.tid == self.opened.actor.tid && answer.actor.wait == wait && answer.at <= at
+        })
     }
 
     /// The response had begun, or all was over, by `at`.

@@ -22,7 +22,7 @@ counters! {
         goroutine_shared: "unparented", "spans", "Client: the goroutine that asked is of a kind that works on after its request was answered.";
         thread_shared: "unparented", "spans", "Client: the calling thread or goroutine had several requests open at once.";
         answered_elsewhere: "unparented", "spans", "Client: the thread that made the call is not the one that answered its request.";
-        uncalibrated: "unparented", "spans", "Client: the process has not shown often enough how its threads or goroutines work.";
+        uncalibrated: "unparented", "spans", "Client: the process has not shown often enough how it works.";
         background: "unparented", "spans", "Client: the process also calls this destination when no request is open.";
         outlived: "unparented", "spans", "Client: the request was answered before this call was.";
         unanswered: "unparented", "spans", "Client: the request that may have caused it was never answered.";
@@ -60,7 +60,7 @@ pub enum Unparented {
     ThreadShared,
     /// Client: another thread answered the request.
     AnsweredElsewhere,
-    /// Client: the process's threads are not known well enough.
+    /// Client: how the process works is not known well enough.
     Uncalibrated,
     /// Client: the destination is also called when no request is open.
     Background,

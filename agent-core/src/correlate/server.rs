@@ -20,6 +20,7 @@ use super::{
     waits::Confirm,
 };
 use crate::{
+    event::Wait,
     exchange::{Answering, End, ExchangeId, Opened},
     spans::{Evidence, Span},
 };
@@ -30,7 +31,7 @@ impl Correlator {
         let received = wire::read(&opened.call, &self.settings.formats);
         self.counts.rejected_context += received.rejected;
         self.peers.learn(&opened);
-        let overlapped = self.note_open(&opened, &received);
+        let (overlapped, quiet) = self.note_open(&opened, &received);
         let found = self.find_peer(&opened);
         let here = self.peers.is_here(&opened);
         let waits = found == Found::Nothing && here && !self.peers.is_lonely(&opened);
@@ -39,7 +40,7 @@ impl Correlator {
         }
         self.forest.insert(opened, received);
         if let Some(node) = self.forest.get_mut(id) {
-            node.overlapped = overlapped;
+            (node.overlapped, node.quiet) = (overlapped, quiet);
         }
         match found {
             Found::One(client) => self.join(client, id, out),
@@ -58,12 +59,14 @@ impl Correlator {
         }
     }
 
-    /// Enters the request into what its process has open; whether others were open too.
-    fn note_open(&mut self, opened: &Opened, received: &wire::Received) -> bool {
-        let Some(process) = self.processes.get_or_insert(opened.actor.process) else { return true };
+    /// Enters the request into what its process has open; whether others are, and whether none was for a while.
+    fn note_open(&mut self, opened: &Opened, received: &wire::Received) -> (bool, bool) {
+        let Some(process) = self.processes.get_or_insert(opened.actor.process) else {
+            return (true, false);
+        };
         process.exchanges += 1;
         let first = process.open.only();
-        process.open.add(opened.id);
+        let quiet = process.open.add(opened.id, opened.head_at);
         process.threads.read(opened.actor, opened.id, opened.conn);
         if let Some(goroutine) = opened.actor.goroutine() {
             process.goroutines.forget_old(self.now, self.settings.hold_ns);
@@ -76,7 +79,7 @@ impl Correlator {
         if let Some(first) = first.and_then(|first| self.forest.get_mut(first)) {
             first.overlapped = true;
         }
-        overlapped
+        (overlapped, quiet)
     }
 
     pub(super) fn find_peer(&mut self, opened: &Opened) -> Found {
@@ -141,9 +144,12 @@ impl Correlator {
         let withdrawn_before = process.threads.withdrawn.is_some();
         let by_reader = process.threads.answered(reader, answering.id, answering.actor);
         let withdrawn = process.threads.withdrawn.is_some();
-        let waited = by_reader && calls.iter().any(|call| self.was_waited_for(*call, &answering));
+        let waited_in = |wait| calls.iter().any(|call| self.was_waited_for(*call, wait, &answering));
+        let by_itself = by_reader && (waited_in(Wait::Call) || waited_in(Wait::Poll));
+        let waited = by_itself || by_reader && waited_in(Wait::Epoll);
         let process = self.processes.get_mut(reader.process).filter(|_| waited);
-        let calibrated = process.is_some_and(|process| process.threads.waited(reader, head_at, answering.at));
+        let calibrated =
+            process.is_some_and(|process| process.threads.waited(reader, head_at, answering.at, by_itself));
         if calibrated || (withdrawn && !withdrawn_before) {
             self.judge_held(reader.process, out);
         }
@@ -157,12 +163,9 @@ impl Correlator {
     }
 
     /// The reader made the call and read its answer before it wrote its own: it waited for it.
-    fn was_waited_for(&self, call: ExchangeId, answering: &Answering) -> bool {
+    fn was_waited_for(&self, call: ExchangeId, wait: Wait, answering: &Answering) -> bool {
         let Some(node) = self.forest.get(call) else { return false };
-        node.candidate.is_some_and(|candidate| candidate.by_thread)
-            && node
-                .answering
-                .is_some_and(|answer| answer.actor.tid == node.opened.actor.tid && answer.at <= answering.at)
+        node.candidate.is_some_and(|candidate| candidate.by_thread) && node.waited_in(wait, answering.at)
     }
 
     fn keep_for_end(&mut self, server: ExchangeId, call: ExchangeId) {
@@ -189,7 +192,7 @@ impl Correlator {
                 process.lost_at = process.lost_at.max(ended_at);
             }
             process.exchanges = process.exchanges.saturating_sub(1);
-            process.open.remove(id);
+            process.open.remove(id, ended_at);
             process.threads.ended(reader, id);
             if let Some(goroutine) = reader.goroutine() {
                 process.goroutines.ended(goroutine, id, answered.then_some(ended_at));

@@ -8,7 +8,7 @@
 //! child) that a goroutine was created at `site=`.
 //! A request that only one side of the script mentions has its other end on another node.
 //! Options: `ctx=<trace>.<parent>` (digits), `ctx=<trace>` (no parent), `unsampled`, `host=<name>`, `conn=<name>`, `go=<goroutine>`, `nat` (the
-//! client's end sees a virtual address), `inferred` (the end was inferred).
+//! client's end sees a virtual address), `inferred` (the end was inferred), `wait=call` and `wait=poll` (how the thread waits for the socket; else epoll).
 mod goroutine_truth;
 mod goroutines;
 mod lifetime;

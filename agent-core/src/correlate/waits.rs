@@ -29,6 +29,8 @@ pub(super) struct Waits {
     pub(super) peer: VecDeque<(Nanos, ExchangeId, Key)>,
     /// For the threads of a process to show how they work: the oldest in its `held`.
     pub(super) threads: VecDeque<(Nanos, ProcessId)>,
+    /// For a process to show that it calls there by itself.
+    pub(super) only: VecDeque<(Nanos, ExchangeId)>,
     /// For losses that may yet be told.
     pub(super) told: VecDeque<(Nanos, ExchangeId)>,
     /// For what the caller, or others like it, may yet do that speaks against it.
@@ -71,12 +73,15 @@ impl Correlator {
             self.peers.remove(key, id);
             self.stop_peer_wait(id, out);
         }
-        while let Some((_, process)) = due(&mut self.waits.threads, now, |entry| entry.0) {
+        while let Some((deadline, process)) = due(&mut self.waits.threads, now, |entry| entry.0) {
             let Some(call) = self.processes.get_mut(process).and_then(|process| process.held.pop_front())
             else {
                 continue;
             };
-            self.judge_stood(call, out);
+            self.judge_stood(call, deadline <= self.now, out);
+        }
+        while let Some((deadline, call)) = due(&mut self.waits.only, now, |entry| entry.0) {
+            self.judge_only(call, deadline <= self.now, out);
         }
         while let Some((_, call)) = due(&mut self.waits.told, now, |entry| entry.0) {
             self.judge_task_told(call, out);

@@ -205,6 +205,7 @@ fn write<A: Access, E: Entries>(
     record.header.kind = kind::BYTES;
     record.header.cpu = cpu();
     record.header.flags = if begins { flags::TURN_BEGINS } else { 0 };
+    record.header.flags |= moved.socket.waiting()?;
     if moved.process.flags & process::PROVISIONAL != 0 {
         record.header.flags |= flags::PROVISIONAL;
     }

@@ -6,7 +6,8 @@ use crate::kernel::{
 use aya_ebpf::helpers::generated;
 use core::{ffi::c_void, marker::PhantomData};
 use wirespan_common::{
-    event::{Endpoints, direction, tcp_state},
+    event::{Endpoints, direction, flags, tcp_state},
+    offsets::ABSENT,
     reason::Reason,
 };
 
@@ -98,6 +99,24 @@ impl<A: Access> TcpSocket<A> {
         }
         let upper_layer: u64 = A::read(self.tcp, offset!(tcp_ulp_ops))?;
         if upper_layer != 0 { Err(Reason::UpperLayer) } else { Ok(true) }
+    }
+
+    /// How its owner waits for its bytes, as flags of a record; none if epoll does that, or if this kernel does not tell.
+    /// `file::f_ep` lists the epoll instances that watch a file (fs/eventpoll.c `attach_epitem`, 5.11).
+    #[inline(always)]
+    pub(crate) fn waiting(&self) -> Result<u16, Reason> {
+        const O_NONBLOCK: u32 = 0o4000;
+        if offset!(file_ep) == ABSENT || offset!(file_flags) == ABSENT {
+            return Ok(0);
+        }
+        let socket: *const u8 = A::read(self.sock, offset!(sock_socket))?;
+        let file: *const u8 = A::read(socket, offset!(socket_file))?;
+        let watchers: u64 = A::read(file, offset!(file_ep))?;
+        if watchers != 0 {
+            return Ok(0);
+        }
+        let mode: u32 = A::read(file, offset!(file_flags))?;
+        Ok(if mode & O_NONBLOCK == 0 { flags::BLOCKING } else { flags::POLLED })
     }
 
     /// Both ends.

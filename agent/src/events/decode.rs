@@ -13,7 +13,7 @@ use wirespan_common::event::{
 };
 use wirespan_core::event::{
     Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source, Spawn,
-    Task, Uncopied,
+    Task, Uncopied, Wait,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -123,7 +123,12 @@ fn segment(bytes: &[u8]) -> Result<Record<'_>, Error> {
     let event = Event::Bytes(Segment {
         conn: ConnId(record.conn),
         at: Nanos(header.at_ns),
-        actor: Actor { process: process(header), tid: header.tid, task: task_of(record) },
+        actor: Actor {
+            process: process(header),
+            tid: header.tid,
+            task: task_of(record),
+            wait: wait_of(header.flags),
+        },
         direction: direction_of(record.direction)?,
         source: match record.source {
             source::SOCKET => Source::Socket,
@@ -230,6 +235,15 @@ fn spawn(record: &SpawnRecord) -> Record<'_> {
         at: Nanos(record.header.at_ns),
         spawn: Spawn { goroutine, parent, site: record.site },
     })
+}
+
+/// How the socket's owner waits.
+fn wait_of(bits: u16) -> Wait {
+    match bits & (flags::BLOCKING | flags::POLLED) {
+        flags::BLOCKING => Wait::Call,
+        flags::POLLED => Wait::Poll,
+        _ => Wait::Epoll,
+    }
 }
 
 /// What the thread works on. Numbers that mean nothing are no task: the thread is then all that is known.

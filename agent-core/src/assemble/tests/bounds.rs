@@ -47,7 +47,7 @@ impl Server {
         let segment = Segment {
             conn: ConnId(conn),
             at: Nanos(at),
-            actor: Actor { process, tid: 1, task: None },
+            actor: Actor::thread(process, 1),
             direction,
             source: Source::Socket,
             seq,

@@ -37,7 +37,7 @@ impl Duplex {
         let segment = Segment {
             conn: CONN,
             at: Nanos(self.at),
-            actor: Actor { process: PROCESS, tid: 1, task: None },
+            actor: Actor::thread(PROCESS, 1),
             direction,
             source: Source::Socket,
             seq,

@@ -292,7 +292,7 @@ impl Owned {
                 f(&Event::Bytes(Segment {
                     conn: CONN,
                     at: Nanos(*at),
-                    actor: Actor { process: PROCESS, tid: *tid, task: None },
+                    actor: Actor::thread(PROCESS, *tid),
                     direction: *direction,
                     source: Source::Socket,
                     seq: *seq,

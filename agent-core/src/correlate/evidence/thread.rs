@@ -9,13 +9,18 @@
 //! - one violation withdraws the evidence for the life of the process: a request answered by another thread than read it, one answered
 //!   by a thread that had read another meanwhile (event loop), a goroutine. There is no way back, because what a process did
 //!   once it may do again at any time, and the first wrong link would come before the next violation;
-//! - a known reader that calls while it holds nothing and others do (work stealing looks so) sets the proofs back to none.
+//! - a known reader that calls while it holds nothing and others do (work stealing looks so) sets the proofs back to none, unless it
+//!   waits for that call's answer by itself.
+//!
+//! Where a process handles one request at a time nothing overlaps. There the socket of the call tells: a thread that waits for an
+//! answer in the call that reads it does nothing else meanwhile, so that link needs no other proof. One that waits in `poll`, on a socket
+//! that no epoll instance watches, does so too but for the few event loops that are built on `poll`: each such wait counts as two that overlap.
 //!
 //! A request that its thread had not answered when it read another may have lost its answer with the records: it is evidence for
 //! nothing, and if it is answered after all, against the process.
 use crate::{
     correlate::Map,
-    event::{Actor, ConnId, Nanos},
+    event::{Actor, ConnId, Nanos, Wait},
     exchange::ExchangeId,
 };
 use smallvec::SmallVec;
@@ -143,7 +148,7 @@ impl Threads {
         match self.held.get(&caller.tid).map(SmallVec::as_slice) {
             None => Holds::Nothing,
             Some([]) => {
-                if others_open && !self.is_calibrated() {
+                if others_open && caller.wait == Wait::Epoll && !self.is_calibrated() {
                     self.proofs = 0;
                 }
                 Holds::Nothing
@@ -159,17 +164,20 @@ impl Threads {
         requests.iter().any(|held| held.id == id && held.overtaken == 0 && !held.answered)
     }
 
-    /// A request that opened at `opened_at` waited for its calls; whether that calibrated the process.
+    /// A request that opened at `opened_at` waited for its calls, `by_itself` on a socket that no epoll instance watches; whether that
+    /// calibrated the process.
     pub(in crate::correlate) fn waited(
         &mut self,
         reader: Actor,
         opened_at: Nanos,
         answered_at: Nanos,
+        by_itself: bool,
     ) -> bool {
         if self.withdrawn.is_some() {
             return false;
         }
         let before = self.proofs;
+        self.proofs = self.proofs.saturating_add(if by_itself { 2 } else { 0 });
         let last = self.last_waited.filter(|last| last.tid != reader.tid && last.answered_at > opened_at);
         if let Some(last) = last {
             self.proofs = self.proofs.saturating_add(if last.counted { 1 } else { 2 });

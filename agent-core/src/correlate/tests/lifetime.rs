@@ -44,14 +44,14 @@ fn a_request_that_came_after_the_call_had_left_is_not_its_parent() {
 fn a_span_is_handed_on_as_soon_as_its_parent_is_certain_and_not_before() {
     let script = "0 A/1 receives r1 /one
          1 A/1 sends c1 /call
-         3 A/1 reads c1
+         3 A/1 reads c1 wait=call
          100 tick";
     expect![[""]].assert_eq(&run_without_stop(Settings::default(), script));
     let answered = format!("{script}\n101 A/1 answers r1\n200 tick");
     expect![[r#"
         trace 1
           A server /one (none)
-            A client /call (only)
+            A client /call (thread)
     "#]]
     .assert_eq(&run_without_stop(Settings::default(), &answered));
 }

@@ -12,9 +12,9 @@ const CHAIN: &str = "0 A/1 receives r1 /checkout
      2 B/1 sends r3 /stock
      2.1 C/1 receives r3 /stock
      3 C/1 answers r3
-     3.1 B/1 reads r3
+     3.1 B/1 reads r3 wait=call
      4 B/1 answers r2
-     4.1 A/1 reads r2
+     4.1 A/1 reads r2 wait=call
      5 A/1 answers r1
      1000 tick";
 
@@ -23,13 +23,13 @@ fn a_chain_of_services_on_one_node_is_one_trace() {
     check(
         CHAIN,
         expect![[r#"
-        trace 1
-          A server /checkout (none)
-            A client /order (only)
-              B server /order (peer)
-                B client /stock (only)
-                  C server /stock (peer)
-    "#]],
+            trace 1
+              A server /checkout (none)
+                A client /order (thread)
+                  B server /order (peer)
+                    B client /stock (thread)
+                      C server /stock (peer)
+        "#]],
     );
 }
 
@@ -39,14 +39,14 @@ fn it_does_not_matter_which_end_is_seen_first_and_no_child_starts_before_its_par
         "0 A/1 receives r1 /checkout
          1 B/1 receives r2 /order
          1.1 A/1 sends r2 /order
-         3 A/1 reads r2
+         3 A/1 reads r2 wait=call
          3.1 B/1 answers r2
          5 A/1 answers r1
          1000 tick",
         expect![[r#"
             trace 1
               A server /checkout (none)
-                A client /order (only)
+                A client /order (thread)
                   B server /order (peer)
         "#]],
     );
@@ -153,14 +153,14 @@ fn a_send_recorded_after_all_that_it_caused_is_not_caused_by_it() {
          0.2 A/2 receives r2 /back
          0.3 A/1 sends r1 /out
          1 A/2 answers r2
-         2 B/1 reads r2
+         2 B/1 reads r2 wait=call
          3 B/1 answers r1
          4 A/1 reads r1
          1000 tick",
         expect![[r#"
             trace 1
               B server /out (none)
-                B client /back (only)
+                B client /back (thread)
                   A server /back (peer)
             trace 2
               A client /out (none: outlived)

@@ -1,7 +1,7 @@
 //! Reads a script, drives a [`Correlator`] and renders what comes out.
 use crate::{
     correlate::{Correlator, Settings},
-    event::{Actor, ConnId, Endpoints, Nanos, ProcessId, Spawn, Task},
+    event::{Actor, ConnId, Endpoints, Nanos, ProcessId, Spawn, Task, Wait},
     exchange::{
         Answer, Answering, Call, End, Ended, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened,
         Role,
@@ -243,6 +243,11 @@ fn actor(word: &str, options: &[&str]) -> Actor {
         process: process(letter.chars().next().unwrap()),
         tid: thread.parse().unwrap(),
         task: goroutine.and_then(NonZeroU64::new).map(Task::Goroutine),
+        wait: match option(options, "wait") {
+            Some("call") => Wait::Call,
+            Some("poll") => Wait::Poll,
+            _ => Wait::Epoll,
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 //! Shape: a seed and a [`World`] in, facts in order of time and the true parents out. Every exchange has a path of its own, by which
 //! spans are told apart. The runtime of a service decides which thread is seen at which step; nothing else tells requests apart.
 use crate::{
-    event::{Actor, ConnId, Endpoints, Nanos, ProcessId},
+    event::{Actor, ConnId, Endpoints, Nanos, ProcessId, Wait},
     exchange::{
         Answer, Answering, Call, End, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened, Role,
     },
@@ -34,6 +34,8 @@ pub(super) enum Poller {
     OwnThread,
     /// On a thread that also serves (event loop), to a destination of its own, since before the first request.
     Served,
+    /// On a thread that also serves, to the destination of all calls, begun while requests are served.
+    Armed,
 }
 
 /// One setting.
@@ -42,6 +44,8 @@ pub(super) struct World {
     pub(super) runtimes: Vec<Runtime>,
     pub(super) requests: usize,
     pub(super) concurrency: usize,
+    /// Longest pause of a client between two requests, in microseconds.
+    pub(super) pause: u64,
     pub(super) poller: Poller,
     /// Calls made and not waited for, in 100 requests.
     pub(super) detached: u64,
@@ -49,6 +53,8 @@ pub(super) struct World {
     pub(super) context: u64,
     /// Applications hand on the context they receive.
     pub(super) forwards: bool,
+    /// How blocking programs wait for the answers to their calls.
+    pub(super) wait: Wait,
     /// Stretches of the history that are lost.
     pub(super) losses: usize,
 }
@@ -126,7 +132,8 @@ impl Simulator<'_> {
             let from = free[client] + self.random.below(200);
             let path = self.path();
             let context = self.random.percent(self.world.context).then(|| self.context());
-            free[client] = self.serve(0, path, from, None, context) + 50 + self.random.below(300);
+            free[client] =
+                self.serve(0, path, from, None, context) + 50 + self.random.below(self.world.pause);
         }
     }
 
@@ -180,17 +187,20 @@ impl Simulator<'_> {
         let tid = match self.world.poller {
             Poller::None => return,
             Poller::OwnThread => 9_000,
-            Poller::Served => 1,
+            Poller::Served | Poller::Armed => 1,
         };
         let end = self.served.iter().map(|serving| serving.until).max().unwrap_or_default();
-        let mut at = 100;
+        let (mut at, host) = match self.world.poller {
+            Poller::Armed => (end / 3, "next.example"),
+            _ => (100, "metrics.example"),
+        };
         while at < end {
             let path = self.path();
             self.causes.insert((path.clone(), Role::Client), None);
             let read = at + 100 + self.random.below(1_000);
             let actor = actor(0, tid);
-            self.client((at, read, read), &path, (actor, actor), None, "metrics.example", None);
-            at = read + self.random.below(4_000);
+            self.client((at, read, read), &path, (actor, actor), None, host, None);
+            at = read + self.random.below(4_000 + self.world.pause / 4);
         }
     }
 
@@ -248,7 +258,13 @@ impl Simulator<'_> {
             let observed = self.causes.contains_key(&(path.clone(), Role::Server));
             let handed = serving.context.as_deref().filter(|_| self.world.forwards);
             let to = observed.then_some(service + 1);
-            let (sender, reader) = (actor(service, sender), actor(service, reader));
+            let wait = match runtime {
+                // Somebody who does not wait for the answer cannot block.
+                Runtime::ThreadPerRequest | Runtime::CallerPool { .. } if !detached => self.world.wait,
+                _ => Wait::Epoll,
+            };
+            let waiting = |tid| Actor { wait, ..actor(service, tid) };
+            let (sender, reader) = (waiting(sender), waiting(reader));
             // What its thread does next is seen next.
             let before = if *detached { sent + 5 } else { *read };
             self.client((*sent, before, *read), path, (sender, reader), to, "next.example", handed);
@@ -322,7 +338,7 @@ fn nanos(us: u64) -> Nanos {
 
 fn actor(service: usize, tid: u32) -> Actor {
     let process = ProcessId { pid: service as u32 + 1, start_ticks: 1 };
-    Actor { process, tid, task: None }
+    Actor::thread(process, tid)
 }
 
 fn number(path: &str) -> u32 {

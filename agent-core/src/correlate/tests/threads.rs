@@ -25,6 +25,21 @@ pub(super) fn blocking_waves(waves: usize, from_ms: usize) -> String {
     script
 }
 
+/// Requests with pauses between them, each of which is called for once, by `caller`, who reads the answer so.
+fn one_at_a_time(count: usize, caller: &str, wait: &str) -> String {
+    let mut script = String::new();
+    for n in 0..count {
+        let at = n * 1_000;
+        script += &format!(
+            "{at}    A/1 receives r{n} /front/{n}
+             {at}.2  A/{caller} sends c{n} /back/{n} host=back {wait}
+             {at}.6  A/{caller} reads c{n} {wait}
+             {at}.8  A/1 answers r{n}\n"
+        );
+    }
+    script + &format!("{} tick", count * 1_000 + 3_000)
+}
+
 /// What became of calls, by evidence and by reason.
 fn check_links(script: &str, expect: Expect) {
     let (correlator, _) = run(Settings::default(), script);
@@ -39,19 +54,52 @@ fn check_links(script: &str, expect: Expect) {
 }
 
 #[test]
-fn a_call_made_while_one_request_is_open_and_answered_before_it_is_its_child() {
+fn a_thread_that_waits_for_a_call_in_the_call_that_reads_its_answer_made_it_for_the_request_that_it_holds() {
     check(
         "0 A/1 receives r1 /checkout
          1 A/1 sends r2 /pay
-         3 A/1 reads r2
+         3 A/1 reads r2 wait=call
          4 A/1 answers r1
          1100 tick",
         expect![[r#"
             trace 1
               A server /checkout (none)
-                A client /pay (only)
+                A client /pay (thread)
         "#]],
     );
+}
+
+#[test]
+fn waiting_in_poll_is_a_proof_and_a_few_of_them_are_enough_for_requests_one_at_a_time() {
+    check_links(&one_at_a_time(8, "1", "wait=poll"), expect!["thread 8, entry 8"]);
+    check_links(&one_at_a_time(2, "1", "wait=poll"), expect!["entry 2, uncalibrated 2"]);
+    check_links(&one_at_a_time(8, "1", ""), expect!["only 1, entry 8, uncalibrated 7"]);
+}
+
+#[test]
+fn a_pool_that_calls_and_waits_by_itself_proves_nothing_for_those_who_do_not_call() {
+    check_links(&one_at_a_time(8, "9", "wait=call"), expect!["only 1, entry 8, uncalibrated 7"]);
+}
+
+#[test]
+fn calls_after_the_answer_by_threads_that_wait_for_them_leave_the_evidence_of_threads_as_it_is() {
+    let mut script = String::new();
+    for wave in 0..40 {
+        let at = wave * 10;
+        script += &format!(
+            "{at}    A/1 receives a{wave} /a
+             {at}.1  A/2 receives b{wave} /b
+             {at}.2  A/1 sends ca{wave} /for-a
+             {at}.3  A/2 sends cb{wave} /for-b
+             {at}.4  A/2 reads cb{wave} wait=poll
+             {at}.5  A/1 reads ca{wave} wait=poll
+             {at}.6  A/2 answers b{wave}
+             {at}.7  A/2 sends after{wave} /after wait=poll
+             {at}.8  A/2 reads after{wave} wait=poll
+             {at}.9  A/1 answers a{wave}\n"
+        );
+    }
+    check_links(&(script + "3000 tick"), expect!["thread 80, entry 80, several_open 40"]);
 }
 
 #[test]
@@ -84,7 +132,7 @@ fn a_thread_that_holds_two_requests_is_an_event_loop_and_loses_its_evidence_even
     let (correlator, _) = run(Settings::default(), &script);
     let links = correlator.explain(process('A')).unwrap();
     assert_eq!(links.thread.state, ThreadState::Shared);
-    check_links(&script, expect!["thread 32, only 1, entry 34, thread_shared 1"]);
+    check_links(&script, expect!["thread 32, entry 34, thread_shared 1, uncalibrated 1"]);
 }
 
 #[test]
@@ -102,10 +150,11 @@ fn an_event_loop_links_what_it_calls_alone_and_counts_the_rest() {
         expect![[r#"
             trace 1
               A server /one (none)
-                A client /for-one (only)
             trace 2
-              A server /two (none)
+              A client /for-one (none: uncalibrated)
             trace 3
+              A server /two (none)
+            trace 4
               A client /for-either (none: thread_shared)
         "#]],
     );
@@ -151,55 +200,53 @@ fn goroutines_make_threads_worthless_at_once() {
 }
 
 #[test]
-fn a_call_from_a_pool_thread_is_linked_while_one_request_is_open_and_not_while_two_are() {
-    check(
-        "0 A/1 receives r1 /alone
-         1 A/9 sends c1 /from-pool
-         2 A/9 reads c1
-         3 A/1 answers r1
-         10 A/1 receives r2 /two
-         10 A/2 receives r3 /three
-         11 A/9 sends c2 /from-pool
-         12 A/9 reads c2
-         13 A/1 answers r2
-         13 A/2 answers r3
-         1100 tick",
-        expect![[r#"
-            trace 1
-              A server /alone (none)
-                A client /from-pool (only)
-            trace 2
-              A server /three (none)
-            trace 3
-              A server /two (none)
-            trace 4
-              A client /from-pool (none: several_open)
-        "#]],
+fn a_call_from_a_pool_thread_is_linked_once_calls_like_it_have_stood_and_not_while_two_requests_are_open() {
+    let two = "20000 A/1 receives r80 /two
+         20000 A/2 receives r81 /three
+         20001 A/9 sends c80 /back/80 host=back
+         20002 A/9 reads c80
+         20003 A/1 answers r80
+         20003 A/2 answers r81
+         24000 tick";
+    check_links(
+        &(one_at_a_time(9, "9", "") + "\n" + two),
+        expect!["only 2, entry 11, several_open 1, uncalibrated 7"],
     );
 }
 
 #[test]
-fn a_call_without_an_open_request_is_background_and_its_destination_is_no_evidence_for_only_any_more() {
-    check(
-        "0 A/9 sends p1 /poll host=metrics
-         1 A/9 reads p1
-         10 A/1 receives r1 /one
-         11 A/9 sends p2 /poll host=metrics
-         12 A/9 reads p2
-         13 A/1 sends c1 /for-one host=shop
-         14 A/1 reads c1
-         15 A/1 answers r1
-         3000 tick",
-        expect![[r#"
-            trace 1
-              A client  (none: no_request_open)
-            trace 2
-              A server /one (none)
-                A client  (only)
-            trace 3
-              A client  (none: background)
-        "#]],
-    );
+fn a_call_while_nothing_is_open_takes_every_link_by_being_alone_from_its_destination() {
+    let poll = "8100 A/9 sends p1 /poll host=back\n8101 A/9 reads p1\n12000 tick";
+    // The last two are still held when it comes.
+    let calls = one_at_a_time(9, "9", "").replace("12000 tick", poll);
+    check_links(&calls, expect!["entry 9, no_request_open 1, uncalibrated 1, background 8"]);
+}
+
+#[test]
+fn without_a_pause_before_the_request_being_alone_is_no_evidence() {
+    let mut script = one_at_a_time(9, "9", "");
+    for n in 10..30 {
+        let at = 20_000 + n * 2;
+        script += &format!(
+            "\n{at} A/1 receives r{n}\n{at}.2 A/9 sends c{n} /back/{n} host=back\n{at}.4 A/9 reads c{n}\n{at}.6 A/1 answers r{n}"
+        );
+    }
+    check_links(&(script + "\n30000 tick"), expect!["only 3, entry 29, uncalibrated 26"]);
+}
+
+#[test]
+fn in_a_process_that_is_busy_most_of_the_time_being_alone_is_no_evidence() {
+    let mut script = String::new();
+    for n in 0..20 {
+        let at = n * 1_000;
+        script += &format!(
+            "{at} A/1 receives r{n}\n{} A/9 sends c{n} /back/{n} host=back\n{} A/9 reads c{n}\n{} A/1 answers r{n}\n",
+            at + 1,
+            at + 2,
+            at + 900
+        );
+    }
+    check_links(&(script + "30000 tick"), expect!["entry 20, uncalibrated 20"]);
 }
 
 #[test]
@@ -285,11 +332,11 @@ fn an_aborted_request_keeps_its_calls_where_threads_are_proven_and_nothing_was_l
 }
 
 #[test]
-fn a_loss_told_before_the_next_tick_takes_back_what_being_alone_had_shown() {
+fn a_loss_told_before_the_next_tick_takes_back_what_waiting_had_shown() {
     check(
         "0 A/1 receives r1 /one
          1 A/1 sends c1 /for-somebody
-         2 A/1 reads c1
+         2 A/1 reads c1 wait=call
          3 A/1 answers r1
          4 lost
          5 tick",
@@ -305,18 +352,8 @@ fn a_loss_told_before_the_next_tick_takes_back_what_being_alone_had_shown() {
 #[test]
 fn after_a_loss_being_alone_is_no_evidence_until_nothing_unseen_can_be_open() {
     check_links(
-        "0 lost
-         1 A/1 receives r1
-         2 A/1 sends c1
-         3 A/1 reads c1
-         4 A/1 answers r1
-         6000 tick
-         6001 A/1 receives r2
-         6002 A/1 sends c2
-         6003 A/1 reads c2
-         6004 A/1 answers r2
-         9000 tick",
-        expect!["only 1, entry 2, uncalibrated 1"],
+        &one_at_a_time(14, "9", "").replace("8000    A/1 receives", "7999 lost\n8000    A/1 receives"),
+        expect!["entry 14, uncalibrated 2, after_loss 12"],
     );
 }
 
@@ -334,13 +371,10 @@ fn a_gap_where_an_answer_should_be_is_a_loss_in_that_process() {
          1009 A/1 answers r3
          1010 B/1 receives r4 /elsewhere
          1011 B/1 sends c4 /its-own
-         1012 B/1 reads c4
+         1012 B/1 reads c4 wait=call
          1013 B/1 answers r4
          1200 tick";
-    check_links(
-        &(blocking_waves(16, 0) + gap),
-        expect!["thread 32, only 1, entry 36, unanswered 1, after_loss 1"],
-    );
+    check_links(&(blocking_waves(16, 0) + gap), expect!["thread 33, entry 36, unanswered 1, after_loss 1"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 use super::simulation::{Poller, Runtime, World, simulate};
 use crate::{
     correlate::{Correlator, Settings},
-    event::Nanos,
+    event::{Nanos, Wait},
     exchange::Role,
     spans::{Evidence, Kind, Span, SpanId, TraceId, Value},
 };
@@ -125,7 +125,18 @@ fn world(runtime: Runtime, concurrency: usize) -> World {
         context: 0,
         forwards: false,
         losses: 0,
+        pause: 300,
+        wait: Wait::Poll,
     }
+}
+
+fn wait() -> impl Strategy<Value = Wait> {
+    prop_oneof![Just(Wait::Epoll), Just(Wait::Poll), Just(Wait::Call)]
+}
+
+/// Of a closed loop, and of a client that thinks.
+fn pause() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(300), Just(50_000), Just(400_000)]
 }
 
 fn concurrency() -> impl Strategy<Value = usize> {
@@ -136,8 +147,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn thread_per_request_services_are_linked_completely_and_truly(seed: u64, concurrency in concurrency()) {
-        let score = play(&world(Runtime::ThreadPerRequest, concurrency), seed);
+    fn thread_per_request_services_are_linked_completely_and_truly(
+        seed: u64, concurrency in concurrency(), wait in prop_oneof![Just(Wait::Poll), Just(Wait::Call)],
+    ) {
+        let score = play(&World { wait, ..world(Runtime::ThreadPerRequest, concurrency) }, seed);
         prop_assert_eq!(&score.wrong, &Vec::<String>::new());
         prop_assert_eq!(score.spans, score.exchanges);
         prop_assert_eq!(score.linked_hops, score.hops);
@@ -145,12 +158,14 @@ proptest! {
     }
 
     #[test]
-    fn event_loops_make_no_false_link(seed: u64, concurrency in concurrency(), loops in 1u32..5) {
-        let score = play(&world(Runtime::EventLoops(loops), concurrency), seed);
+    fn event_loops_make_no_false_link(
+        seed: u64, concurrency in concurrency(), loops in 1u32..5, pause in pause(),
+    ) {
+        let score = play(&World { pause, ..world(Runtime::EventLoops(loops), concurrency) }, seed);
         prop_assert_eq!(&score.wrong, &Vec::<String>::new());
         prop_assert_eq!(score.linked_hops, score.hops);
-        if concurrency == 1 {
-            prop_assert_eq!(score.linked_calls, score.calls);
+        if concurrency == 1 && pause == 400_000 {
+            prop_assert!(score.linked_calls * 2 > score.calls, "{} of {}", score.linked_calls, score.calls);
         }
     }
 
@@ -169,19 +184,24 @@ proptest! {
     }
 
     #[test]
-    fn calls_from_a_pool_make_no_false_link(seed: u64, concurrency in concurrency(), callers in 1u32..9) {
-        let score = play(&world(Runtime::CallerPool { callers }, concurrency), seed);
+    fn calls_from_a_pool_make_no_false_link(
+        seed: u64, concurrency in concurrency(), callers in 1u32..9, wait in wait(), pause in pause(),
+    ) {
+        let world = World { wait, pause, ..world(Runtime::CallerPool { callers }, concurrency) };
+        let score = play(&world, seed);
         prop_assert_eq!(&score.wrong, &Vec::<String>::new());
     }
 
     #[test]
-    fn background_work_belongs_to_no_request(seed: u64, concurrency in concurrency(), threads: bool, detached in 0u64..50) {
-        let (runtime, poller) = if threads {
-            (Runtime::ThreadPerRequest, Poller::OwnThread)
-        } else {
-            (Runtime::EventLoops(1), Poller::Served)
-        };
-        let score = play(&World { poller, detached, ..world(runtime, concurrency) }, seed);
+    fn background_work_belongs_to_no_request(
+        seed: u64, concurrency in concurrency(), kind in 0usize..3, detached in 0u64..50, wait in wait(), pause in pause(),
+    ) {
+        let (runtime, poller) = [
+            (Runtime::ThreadPerRequest, Poller::OwnThread),
+            (Runtime::EventLoops(1), Poller::Served),
+            (Runtime::EventLoops(1), Poller::Armed),
+        ][kind];
+        let score = play(&World { poller, detached, wait, pause, ..world(runtime, concurrency) }, seed);
         prop_assert_eq!(&score.wrong, &Vec::<String>::new());
     }
 

@@ -19,13 +19,13 @@ fn the_senders_sampling_decision_holds_for_the_whole_tree() {
     check(
         "0 A/1 receives r1 /checkout ctx=1.7 unsampled
          1 A/1 sends r2 /pay
-         2 A/1 reads r2
+         2 A/1 reads r2 wait=call
          3 A/1 answers r1
          10 tick",
         expect![[r#"
             trace 1 unsampled
               A server /checkout (wire of 7)
-                A client /pay (only)
+                A client /pay (thread)
         "#]],
     );
 }

@@ -52,7 +52,7 @@ fn described(role: Role, request: HttpRequest, ended: &Ended, rules: &Rules) -> 
         fingerprint: 0,
         at: Nanos(1),
         head_at: Nanos(1),
-        actor: Actor { process, tid: 1, task: None },
+        actor: Actor::thread(process, 1),
         call: Call::Http(request),
     };
     crate::spans::describe(&opened, ended, rules)

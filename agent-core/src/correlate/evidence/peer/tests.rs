@@ -18,7 +18,7 @@ fn end(id: u64, role: Role, local: &str, remote: &str, seq: u32, at_ms: u64) -> 
         fingerprint: 1,
         at,
         head_at: at,
-        actor: Actor { process, tid: 1, task: None },
+        actor: Actor::thread(process, 1),
         call: Call::Http(HttpRequest::default()),
     }
 }

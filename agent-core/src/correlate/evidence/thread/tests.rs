@@ -4,7 +4,7 @@ use crate::event::ProcessId;
 
 fn actor(tid: u32) -> Actor {
     let process = ProcessId { pid: 1, start_ticks: 1 };
-    Actor { process, tid, task: None }
+    Actor::thread(process, tid)
 }
 
 fn read(threads: &mut Threads, tid: u32, id: u64) {
@@ -74,15 +74,30 @@ fn a_request_that_was_let_go_and_answered_after_all_withdraws() {
 fn overlapping_requests_that_waited_are_proofs_and_others_are_not() {
     let mut threads = Threads::default();
     // One after the other.
-    threads.waited(actor(1), Nanos(0), Nanos(10));
-    threads.waited(actor(2), Nanos(20), Nanos(30));
+    threads.waited(actor(1), Nanos(0), Nanos(10), false);
+    threads.waited(actor(2), Nanos(20), Nanos(30), false);
     assert_eq!(threads.proofs, 0);
     // Three at a time: the first overlap counts both.
-    threads.waited(actor(1), Nanos(40), Nanos(50));
-    threads.waited(actor(2), Nanos(41), Nanos(51));
+    threads.waited(actor(1), Nanos(40), Nanos(50), false);
+    threads.waited(actor(2), Nanos(41), Nanos(51), false);
     assert_eq!(threads.proofs, 2);
-    threads.waited(actor(3), Nanos(42), Nanos(52));
+    threads.waited(actor(3), Nanos(42), Nanos(52), false);
     assert_eq!(threads.proofs, 3);
+}
+
+#[test]
+fn a_wait_that_no_epoll_serves_counts_as_much_as_two_requests_that_overlap() {
+    let mut threads = Threads::default();
+    threads.waited(actor(1), Nanos(0), Nanos(10), true);
+    threads.waited(actor(1), Nanos(20), Nanos(30), true);
+    assert_eq!(threads.proofs, 4);
+    read(&mut threads, 1, 7);
+    answer(&mut threads, 1, 7, 1);
+    threads.ended(actor(1), ExchangeId(7));
+    threads.holds(Actor { wait: Wait::Poll, ..actor(1) }, true);
+    assert_eq!(threads.proofs, 4, "what it does for itself says nothing of others");
+    threads.holds(actor(1), true);
+    assert_eq!(threads.proofs, 0);
 }
 
 #[test]
@@ -91,7 +106,7 @@ fn calibration_is_reached_once_and_lost_for_good() {
     let reached: Vec<u64> = (0..100)
         .filter(|&number| {
             let tid = 1 + (number % 2) as u32;
-            threads.waited(actor(tid), Nanos(number * 10), Nanos(number * 10 + 15))
+            threads.waited(actor(tid), Nanos(number * 10), Nanos(number * 10 + 15), false)
         })
         .collect();
     assert_eq!(reached, [u64::from(PROOFS) - 1]);
@@ -100,7 +115,7 @@ fn calibration_is_reached_once_and_lost_for_good() {
     assert!(!answer(&mut threads, 1, 7, 2));
     assert!(!threads.is_calibrated() && !threads.has_stood());
     assert_eq!(threads.withdrawn, Some(Withdrawn::AnsweredElsewhere));
-    assert!(!threads.waited(actor(1), Nanos(0), Nanos(9)));
+    assert!(!threads.waited(actor(1), Nanos(0), Nanos(9), false));
 }
 
 #[test]
