@@ -54,7 +54,8 @@ pub struct Settings {
     pub spans: spans::Rules,
     /// Addresses of this node's interfaces; loopback and the local ends of observed connections are learned.
     pub local_addresses: Vec<IpAddr>,
-    /// How long a request waits for the other end of its connection, if that is on this node. More than `assemble` holds a segment back.
+    /// How long a request that was received waits for the other end of its connection, if that is on this node, and how long a call waits
+    /// after its end. More than `assemble` holds a segment back.
     pub peer_wait_ns: u64,
     /// How long a link by thread may yet be contradicted: after its request was answered if the process has not shown enough of how
     /// its threads work, after the call's end if it has and the request is not answered yet.

@@ -32,7 +32,7 @@ use crate::{
 
 impl Correlator {
     pub(super) fn open_client(&mut self, opened: Box<Opened>, out: &mut Vec<Span>) {
-        let (id, key, process) = (opened.id, Table::key(&opened), opened.actor.process);
+        let (id, process) = (opened.id, opened.actor.process);
         let received = wire::read(&opened.call, &self.settings.formats);
         self.counts.rejected_context += received.rejected;
         self.peers.learn(&opened);
@@ -57,7 +57,8 @@ impl Correlator {
             node.handed_on = matches!(writer, Writer::Forwarded(_) | Writer::Begun);
         }
         match found {
-            Found::Nothing => self.wait_for_peer(id, key),
+            // A busy receiver reads it late: the end waits for as long as the call is open.
+            Found::Nothing => {}
             Found::Several => self.counts.peer_ambiguous += 1,
             Found::One(server) => self.join(id, server, out),
         }
@@ -316,7 +317,11 @@ impl Correlator {
     /// A client request is over; its candidate's answer is waited for a while.
     pub(super) fn end_client(&mut self, id: ExchangeId) {
         let Some(node) = self.forest.get(id) else { return };
-        let process = node.opened.actor.process;
+        let (process, key) = (node.opened.actor.process, Table::key(&node.opened));
+        if self.peers.is_waiting(key, id) {
+            self.wait_for_peer(id, key);
+        }
+        let Some(node) = self.forest.get(id) else { return };
         if matches!(node.cause, Cause::Undecided) && !node.suppressed {
             let deadline = Nanos(self.now.0.saturating_add(self.settings.hold_ns));
             self.waits.answer.push_back((deadline, id));

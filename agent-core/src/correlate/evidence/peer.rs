@@ -156,6 +156,11 @@ impl Table {
         }
     }
 
+    /// Whether an end still waits.
+    pub(in crate::correlate) fn is_waiting(&self, key: Key, id: ExchangeId) -> bool {
+        self.ends.get(&key).is_some_and(|ends| ends.iter().any(|end| end.id == id))
+    }
+
     /// An end waits no more.
     pub(in crate::correlate) fn remove(&mut self, key: Key, id: ExchangeId) {
         let Some(ends) = self.ends.get_mut(&key) else { return };

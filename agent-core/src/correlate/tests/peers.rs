@@ -53,6 +53,58 @@ fn it_does_not_matter_which_end_is_seen_first_and_no_child_starts_before_its_par
 }
 
 #[test]
+fn a_receiver_that_is_busy_finds_the_sender_however_late_it_reads() {
+    check(
+        "0 A/1 sends r1 /order
+         100 tick
+         5000 tick
+         9000 B/1 receives r1 /order
+         9001 B/1 answers r1
+         9002 A/1 reads r1
+         9500 tick",
+        expect![[r#"
+            trace 1
+              A client /order (none: no_request_open)
+                B server /order (peer)
+        "#]],
+    );
+}
+
+#[test]
+fn a_receiver_that_is_recorded_after_the_call_is_over_finds_the_sender_for_a_while() {
+    check(
+        "0 A/1 sends r0 /first
+         0 B/1 receives r0 /first
+         1 B/1 answers r0
+         2 A/1 reads r0
+         10 A/1 sends r1 /order
+         15 A/1 reads r1
+         50 tick
+         60 B/1 receives r1 /order
+         61 B/1 answers r1
+         1000 tick
+         1001 A/1 sends r2 /late
+         1005 A/1 reads r2
+         1200 tick
+         1201 B/1 receives r2 /late
+         1202 B/1 answers r2
+         1500 tick",
+        expect![[r#"
+            trace 1
+              A client /first (none: no_request_open)
+                B server /first (peer)
+            trace 2
+              A client /order (none: no_request_open)
+                B server /order (peer)
+            trace 3
+              A client /late (none: no_request_open)
+            trace 4
+              B server /late (none: peer_unseen)
+        "#]],
+    );
+}
+
+#[test]
 fn the_ends_are_joined_through_address_translation_by_number_and_head() {
     check(
         "0 A/1 sends r2 /order nat
