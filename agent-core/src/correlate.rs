@@ -35,7 +35,7 @@ use crate::{
 };
 use evidence::peer;
 use foldhash::fast::FixedState;
-use forest::Forest;
+use forest::{Forest, Limits};
 use process::Processes;
 use std::{collections::HashMap, net::IpAddr};
 use waits::Waits;
@@ -66,6 +66,10 @@ pub struct Settings {
     pub loss_memory_ns: u64,
     /// Exchanges kept, open or undecided, of about 1 KiB each; the oldest is given up.
     pub max_exchanges: usize,
+    /// Spans of this node in one trace, at most.
+    pub max_trace_spans: u32,
+    /// Time from the first span of a trace on this node to the start of its last, at most.
+    pub max_trace_age_ns: u64,
     /// Whether being the only open request counts as evidence.
     pub only: bool,
 }
@@ -82,6 +86,8 @@ impl Default for Settings {
             patience_ns: 30_000_000_000,
             loss_memory_ns: 5_000_000_000,
             max_exchanges: 32_768,
+            max_trace_spans: 10_000,
+            max_trace_age_ns: 3_600_000_000_000,
             only: true,
         }
     }
@@ -109,7 +115,13 @@ impl Correlator {
             now: Nanos(0),
             lost_at: Nanos(0),
             counts: Correlation::default(),
-            forest: Forest::new(settings.sampler, settings.spans.clone(), seed, hasher.clone()),
+            forest: Forest::new(
+                settings.sampler,
+                settings.spans.clone(),
+                Limits { spans: settings.max_trace_spans, age_ns: settings.max_trace_age_ns },
+                seed,
+                hasher.clone(),
+            ),
             processes: Processes::default(),
             peers: peer::Table::new(hasher, &settings.local_addresses),
             waits: Waits::default(),

@@ -364,6 +364,16 @@ impl Correlator {
         self.settle(id, Cause::Root(reason), out);
     }
 
+    fn count_begun_anew(&mut self) {
+        for (id, reason) in self.forest.take_begun_anew() {
+            self.counts.count_unparented(reason);
+            let process = self.forest.get(id).map(|node| node.opened.actor.process);
+            if let Some(process) = process.and_then(|process| self.processes.get_mut(process)) {
+                process.count_unparented(reason);
+            }
+        }
+    }
+
     fn settle(&mut self, id: ExchangeId, cause: Cause, out: &mut Vec<Span>) {
         let Some(node) = self.forest.get_mut(id) else { return };
         if !matches!(node.cause, Cause::Undecided) || node.suppressed {
@@ -388,6 +398,7 @@ impl Correlator {
             Cause::Undecided => {}
         }
         self.forest.decide(id, cause, out);
+        self.count_begun_anew();
         if let Some(candidate) = candidate {
             self.forest.release(candidate.server);
         }

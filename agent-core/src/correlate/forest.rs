@@ -6,7 +6,7 @@
 //! **Invariant:** a parent that lives is emitted sooner or later (it ends, is cut short, or the agent stops), so nothing dangles.
 //! Not here: what is evidence (see `evidence`), who decides (see `client`, `server`).
 use super::{
-    Map,
+    Map, Unparented,
     evidence::wire::Received,
     node::{Cause, Node, Trace},
     reason::evidence_name,
@@ -20,7 +20,11 @@ use crate::{
 };
 use foldhash::fast::FixedState;
 use smallvec::{SmallVec, smallvec};
-use std::{borrow::Cow, collections::VecDeque, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+};
 
 /// Steps up a tree before it counts as endless.
 const DEPTH_MAX: usize = 256;
@@ -34,6 +38,19 @@ pub(super) struct Forest {
     sampler: Sampler,
     rules: Rules,
     emitted: u64,
+    /// What one trace may grow to.
+    limits: Limits,
+    /// Spans that began a trace anew, because theirs was full or old, since they were last asked for.
+    begun_anew: SmallVec<[(ExchangeId, Unparented); 2]>,
+}
+
+/// What one trace may grow to on this node; whatever would come after begins another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Spans.
+    pub(super) spans: u32,
+    /// From its first span's start to its last one's.
+    pub(super) age_ns: u64,
 }
 
 /// An ending that nobody saw.
@@ -51,9 +68,24 @@ pub(super) fn cut_short(id: ExchangeId, at: Nanos, end: End) -> Box<Ended> {
 }
 
 impl Forest {
-    pub(super) fn new(sampler: Sampler, rules: Rules, seed: [u8; 32], hasher: FixedState) -> Forest {
+    pub(super) fn new(
+        sampler: Sampler,
+        rules: Rules,
+        limits: Limits,
+        seed: [u8; 32],
+        hasher: FixedState,
+    ) -> Forest {
         let nodes = Map::with_hasher(hasher);
-        Forest { nodes, order: VecDeque::new(), ids: Ids::new(seed), sampler, rules, emitted: 0 }
+        Forest {
+            nodes,
+            order: VecDeque::new(),
+            ids: Ids::new(seed),
+            sampler,
+            rules,
+            emitted: 0,
+            limits,
+            begun_anew: SmallVec::new(),
+        }
     }
 
     pub(super) fn get(&self, id: ExchangeId) -> Option<&Node> {
@@ -66,6 +98,11 @@ impl Forest {
 
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// Spans that began a trace anew since the last call, and why.
+    pub(super) fn take_begun_anew(&mut self) -> SmallVec<[(ExchangeId, Unparented); 2]> {
+        std::mem::take(&mut self.begun_anew)
     }
 
     /// Spans handed on since the last call.
@@ -160,11 +197,12 @@ impl Forest {
                 parent.trace.clone()
             }
             Cause::Parent { exchange: None, .. } | Cause::TraceOnly => {
-                node.received.context.as_deref().map(|context| continued(self.sampler, context))
+                let since = node.start;
+                node.received.context.as_deref().map(|context| continued(self.sampler, context, since))
             }
             Cause::Root(_) => {
-                let asked = node.received.decision;
-                Some(self.begun(asked))
+                let (asked, since) = (node.received.decision, node.start);
+                Some(self.begun(asked, since))
             }
         };
         if let Some(trace) = trace {
@@ -174,20 +212,33 @@ impl Forest {
 
     /// The exchange has a trace: so have those who waited for it.
     fn spread(&mut self, id: ExchangeId, trace: &Trace, out: &mut Vec<Span>) {
-        let mut reached: SmallVec<[ExchangeId; 8]> = smallvec![id];
-        while let Some(id) = reached.pop() {
+        let mut reached: SmallVec<[(ExchangeId, Trace); 8]> = smallvec![(id, trace.clone())];
+        while let Some((id, mut trace)) = reached.pop() {
             let Some(node) = self.nodes.get_mut(&id) else { continue };
-            node.trace = Some(trace.clone());
-            reached.extend(std::mem::take(&mut node.children));
+            let (asked, start) = (node.received.decision, node.start);
+            let is_begun = matches!(node.cause, Cause::Root(_) | Cause::TraceOnly);
+            if let Some(reason) = self.limits.exceeded(&trace, start).filter(|_| !is_begun) {
+                trace = self.begun(asked, start);
+                self.begun_anew.push((id, reason));
+                if let Some(node) = self.nodes.get_mut(&id) {
+                    node.cause = Cause::Root(reason);
+                }
+            }
+            trace.spans.fetch_add(1, Ordering::Relaxed);
+            let Some(node) = self.nodes.get_mut(&id) else { continue };
+            reached
+                .extend(std::mem::take(&mut node.children).into_iter().map(|child| (child, trace.clone())));
+            node.trace = Some(trace);
             self.emit(id, out);
         }
     }
 
-    fn begun(&mut self, asked: Option<bool>) -> Trace {
+    fn begun(&mut self, asked: Option<bool>, since: Nanos) -> Trace {
         let id = self.ids.trace_id();
         let decision = self.sampler.decide(id, Asked { sampled: asked, trace_state: "" });
         let sampled = if decision.sampled { FLAG_SAMPLED } else { 0 };
-        Trace { id, flags: FLAG_RANDOM | sampled, state: decision.trace_state.map(Arc::from) }
+        let state = decision.trace_state.map(Arc::from);
+        Trace { id, flags: FLAG_RANDOM | sampled, state, since, spans: Arc::default() }
     }
 
     /// Hands a span on if it is complete, and forgets the exchange if nobody needs it any more.
@@ -251,8 +302,18 @@ impl Forest {
     }
 }
 
+impl Limits {
+    /// Why a span that starts at `start` cannot be in the trace, if it cannot.
+    fn exceeded(self, trace: &Trace, start: Nanos) -> Option<Unparented> {
+        if start.since(trace.since) > self.age_ns {
+            return Some(Unparented::TraceOld);
+        }
+        (trace.spans.load(Ordering::Relaxed) >= self.spans).then_some(Unparented::TraceFull)
+    }
+}
+
 /// The trace that a context names.
-fn continued(sampler: Sampler, context: &Context) -> Trace {
+fn continued(sampler: Sampler, context: &Context, since: Nanos) -> Trace {
     let asked = Asked { sampled: context.sampled, trace_state: &context.trace_state };
     let decision = sampler.decide(context.trace_id, asked);
     let sampled = if decision.sampled { FLAG_SAMPLED } else { 0 };
@@ -261,6 +322,8 @@ fn continued(sampler: Sampler, context: &Context) -> Trace {
         id: context.trace_id,
         flags: context.flags & !FLAG_SAMPLED | sampled,
         state: (!state.is_empty()).then(|| Arc::from(state)),
+        since,
+        spans: Arc::default(),
     }
 }
 
@@ -281,7 +344,7 @@ fn span_of(node: &Node, ended: &Ended, trace: &Trace, rules: &Rules) -> Span {
         Cause::Parent { .. } => description
             .attributes
             .push((Cow::Borrowed(keys::EVIDENCE), Value::Str(Cow::Borrowed(evidence_name(evidence))))),
-        Cause::Root(reason) if reason != super::Unparented::Entry => description
+        Cause::Root(reason) if reason != Unparented::Entry => description
             .attributes
             .push((Cow::Borrowed(keys::UNPARENTED), Value::Str(Cow::Borrowed(reason.name())))),
         _ => {}

@@ -11,7 +11,7 @@ use crate::{
     spans::{Evidence, SpanId, TraceId},
 };
 use smallvec::SmallVec;
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU32};
 
 /// What all spans of a trace that pass this node share.
 #[derive(Clone, Debug)]
@@ -21,6 +21,10 @@ pub(super) struct Trace {
     pub(super) flags: u8,
     /// W3C tracestate.
     pub(super) state: Option<Arc<str>>,
+    /// When it came to this node.
+    pub(super) since: Nanos,
+    /// Spans of this node that are in it.
+    pub(super) spans: Arc<AtomicU32>,
 }
 
 /// Who caused the exchange.

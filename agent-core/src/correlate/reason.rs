@@ -29,6 +29,8 @@ counters! {
         after_answer: "unparented", "spans", "Client: the request that may have caused it was already being answered.";
         after_loss: "unparented", "spans", "Client: records were lost, so another request may have been open.";
         forward_ambiguous: "unparented", "spans", "Client: it hands on the context of several requests that are open at once.";
+        trace_full: "unparented", "spans", "Its parent is known, but their trace has as many spans as one may have: begins another.";
+        trace_old: "unparented", "spans", "Its parent is known, but their trace began too long ago: begins another.";
         sdk_client: "skip", "spans", "Client spans not exported because a library in the process made the context they carry.";
         peer_ambiguous: "skip", "exchanges", "Several requests look like the other end of one: not joined.";
         peer_contradicted: "skip", "exchanges", "The two ends of a connection carry different context: the receiver's own headers count.";
@@ -74,11 +76,15 @@ pub enum Unparented {
     AfterLoss,
     /// Client: several open requests carry the context that it hands on.
     ForwardAmbiguous,
+    /// Its trace has as many spans as one may have.
+    TraceFull,
+    /// Its trace began too long ago.
+    TraceOld,
 }
 
 impl Unparented {
     /// Every reason, in declared order.
-    pub const ALL: [Unparented; 15] = [
+    pub const ALL: [Unparented; 17] = [
         Unparented::Entry,
         Unparented::PeerUnseen,
         Unparented::NoRequestOpen,
@@ -94,6 +100,8 @@ impl Unparented {
         Unparented::AfterAnswer,
         Unparented::AfterLoss,
         Unparented::ForwardAmbiguous,
+        Unparented::TraceFull,
+        Unparented::TraceOld,
     ];
 
     /// The counter's name.
@@ -114,6 +122,8 @@ impl Unparented {
             Unparented::AfterAnswer => "after_answer",
             Unparented::AfterLoss => "after_loss",
             Unparented::ForwardAmbiguous => "forward_ambiguous",
+            Unparented::TraceFull => "trace_full",
+            Unparented::TraceOld => "trace_old",
         }
     }
 }
@@ -147,6 +157,8 @@ impl Correlation {
             Unparented::AfterAnswer => self.after_answer += 1,
             Unparented::AfterLoss => self.after_loss += 1,
             Unparented::ForwardAmbiguous => self.forward_ambiguous += 1,
+            Unparented::TraceFull => self.trace_full += 1,
+            Unparented::TraceOld => self.trace_old += 1,
         }
     }
 }

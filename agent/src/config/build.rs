@@ -48,6 +48,8 @@ pub(super) fn config(
             peer_wait: settings.correlate_peer_wait.value,
             hold: settings.correlate_hold.value,
             patience: settings.correlate_patience.value,
+            max_trace_spans: settings.correlate_max_trace_spans.value,
+            max_trace_age: settings.correlate_max_trace_age.value,
             only: settings.correlate_only.value,
         },
         redact: redact(&settings),

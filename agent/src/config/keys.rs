@@ -60,6 +60,12 @@ keys! {
     correlate_patience: Duration = "correlate.patience", ["WIRESPAN_PATIENCE"], None, "30s", "duration", "",
         within(Duration::ZERO, HOUR), false,
         "How long a finished client span waits for the answer of the request that seems to have caused it.";
+    correlate_max_trace_spans: u32 = "correlate.max_trace_spans", ["WIRESPAN_MAX_TRACE_SPANS"], None, "10000", "spans", "",
+        any, false,
+        "Spans of this node in one trace, at most. What would come after begins a trace of its own, and says so.";
+    correlate_max_trace_age: Duration = "correlate.max_trace_age", ["WIRESPAN_MAX_TRACE_AGE"], None, "1h", "duration", "",
+        within(SECOND, DAY), false,
+        "How long after the first span of a trace on this node others may join it.";
     correlate_only: bool = "correlate.only", ["WIRESPAN_ONLY"], None, "true", "", "", any, false,
         "Whether being the only open request of a process counts as evidence that it caused a call.";
 

@@ -57,6 +57,10 @@ pub struct Correlate {
     pub hold: Duration,
     /// How long a finished client span waits for the answer of its presumed cause.
     pub patience: Duration,
+    /// Spans of this node in one trace, at most.
+    pub max_trace_spans: u32,
+    /// How long after its first span others may join a trace.
+    pub max_trace_age: Duration,
     /// Whether being the only open request is evidence.
     pub only: bool,
 }

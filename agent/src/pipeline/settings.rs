@@ -44,6 +44,8 @@ pub(super) fn correlate(config: &Config, local_addresses: Vec<IpAddr>) -> correl
         peer_wait_ns: nanos(config.correlate.peer_wait),
         hold_ns: nanos(config.correlate.hold),
         patience_ns: nanos(config.correlate.patience),
+        max_trace_spans: config.correlate.max_trace_spans,
+        max_trace_age_ns: nanos(config.correlate.max_trace_age),
         only: config.correlate.only,
         ..correlate::Settings::default()
     }

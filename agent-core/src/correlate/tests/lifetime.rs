@@ -162,3 +162,56 @@ fn nothing_is_kept_once_all_is_over() {
     assert_eq!(correlator.kept(), 0);
     assert_eq!(correlator.counts().spans, 300);
 }
+
+#[test]
+fn a_trace_that_is_full_takes_no_more_spans_and_those_begin_another() {
+    let settings = Settings { max_trace_spans: 3, ..Settings::default() };
+    let script = "0 A/1 receives r1 /export
+         1 A/1 sends c1 /page
+         2 A/1 reads c1 wait=call
+         3 A/1 sends c2 /page
+         4 A/1 reads c2 wait=call
+         5 A/1 sends c3 /page
+         6 B/1 receives c3 /page
+         7 B/1 answers c3
+         8 A/1 reads c3 wait=call
+         9 A/1 answers r1
+         100 tick";
+    let (correlator, _) = run(settings.clone(), script);
+    assert_eq!(correlator.counts().trace_full, 1);
+    check_with(
+        settings,
+        script,
+        expect![[r#"
+        trace 1
+          A server /export (none)
+            A client /page (thread)
+            A client /page (thread)
+        trace 2
+          A client /page (none: trace_full)
+            B server /page (peer)
+    "#]],
+    );
+}
+
+#[test]
+fn a_trace_that_is_old_takes_no_more_spans() {
+    let settings = Settings { max_trace_age_ns: 1_000_000_000, ..Settings::default() };
+    check_with(
+        settings,
+        "0 A/1 receives r1 /watch
+         900 A/1 sends c1 /poll
+         950 A/1 reads c1 wait=call
+         1100 A/1 sends c2 /poll
+         1150 A/1 reads c2 wait=call
+         1200 A/1 answers r1
+         1300 tick",
+        expect![[r#"
+            trace 1
+              A server /watch (none)
+                A client /poll (thread)
+            trace 2
+              A client /poll (none: trace_old)
+        "#]],
+    );
+}
