@@ -31,7 +31,7 @@ pub struct ThreadEvidence {
     pub answered_by_reader: u64,
     /// Requests answered by another.
     pub answered_elsewhere: u64,
-    /// Requests with calls that went through one thread while others were open.
+    /// Requests with calls that went through one thread while others were open, or that it waited for by itself (two each).
     pub proofs: u32,
     /// Proofs needed.
     pub proofs_needed: u32,
