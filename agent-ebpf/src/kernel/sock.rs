@@ -100,6 +100,16 @@ impl<A: Access> TcpSocket<A> {
         if upper_layer != 0 { Err(Reason::UpperLayer) } else { Ok(true) }
     }
 
+    /// Its `struct file`; null if it has none.
+    #[inline(always)]
+    pub(crate) fn file(&self) -> Result<*const u8, Reason> {
+        let socket: *const u8 = A::read(self.sock, offset!(sock_socket))?;
+        if socket.is_null() {
+            return Ok(socket);
+        }
+        A::read(socket, offset!(socket_file))
+    }
+
     /// Both ends.
     #[inline(always)]
     pub(crate) fn endpoints(&self, to: &mut Endpoints) -> Result<(), Reason> {

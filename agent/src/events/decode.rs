@@ -12,7 +12,7 @@ use wirespan_common::event::{
     ProgressRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime, source, tcp_state,
 };
 use wirespan_core::event::{
-    Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source, Spawn,
+    Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Proxied, Reached, Segment, Source, Spawn,
     Task, Uncopied,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -234,9 +234,12 @@ fn spawn(record: &SpawnRecord) -> Record<'_> {
 
 /// What the thread works on. Numbers that mean nothing are no task: the thread is then all that is known.
 fn task_of(record: &BytesRecord) -> Option<Task> {
-    let [first, _, _] = record.task;
+    let [first, second, _] = record.task;
     match record.runtime {
         runtime::GO => goid(first).map(Task::Goroutine),
+        runtime::NGINX => Some(Task::Nginx(
+            (first != 0).then_some(Proxied { conn: ConnId(first), begun: second != 0 }),
+        )),
         _ => None,
     }
 }
