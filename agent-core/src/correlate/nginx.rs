@@ -71,9 +71,9 @@ impl Correlator {
     ) {
         let Some(node) = self.forest.get(server) else { return };
         let Some(ended) = &node.ended else { return };
-        // When an answer ends that was never wholly seen, nobody knows exactly: the next may have begun.
-        let is_exact = !gap && !ended.incomplete.response_end;
         let (answered, ended_at) = (node.answering.is_some(), ended.at);
+        // When an answer ends that was not wholly seen, nobody knows exactly: the next may have begun.
+        let is_exact = !gap && !(answered && ended.incomplete.response_end);
         if is_exact && self.was_sent_by(call, ended_at) {
             self.await_losses(call);
         } else if answered {

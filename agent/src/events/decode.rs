@@ -12,8 +12,8 @@ use wirespan_common::event::{
     ProgressRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime, source, tcp_state,
 };
 use wirespan_core::event::{
-    Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Proxied, Reached, Segment, Source, Spawn,
-    Task, Uncopied,
+    Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Proxied, Reached, Segment, Source,
+    Spawn, Task, Uncopied,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -237,9 +237,9 @@ fn task_of(record: &BytesRecord) -> Option<Task> {
     let [first, second, _] = record.task;
     match record.runtime {
         runtime::GO => goid(first).map(Task::Goroutine),
-        runtime::NGINX => Some(Task::Nginx(
-            (first != 0).then_some(Proxied { conn: ConnId(first), begun: second != 0 }),
-        )),
+        runtime::NGINX => {
+            Some(Task::Nginx((first != 0).then_some(Proxied { conn: ConnId(first), begun: second != 0 })))
+        }
         _ => None,
     }
 }
