@@ -47,11 +47,14 @@ pub mod source {
 /// | runtime | first | second | third |
 /// |---|---|---|---|
 /// | [`runtime::GO`] | goid of the running goroutine | – | – |
+/// | [`runtime::NGINX`] | sending to an upstream: socket cookie of the client's connection for whose request it is | bytes of that request's response that were sent | – |
 pub mod runtime {
     /// Nobody: the thread is all that is known.
     pub const NONE: u8 = 0;
     /// Go.
     pub const GO: u8 = 1;
+    /// nginx, and what was made of it.
+    pub const NGINX: u8 = 4;
 }
 
 /// States of a TCP connection. Source: include/net/tcp_states.h.

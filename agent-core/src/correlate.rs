@@ -14,6 +14,7 @@ mod evidence;
 mod explain;
 mod forest;
 mod goroutine;
+mod nginx;
 mod node;
 mod process;
 mod reason;

@@ -49,8 +49,10 @@ impl Actor {
 
     /// The goroutine, of a Go program.
     pub fn goroutine(self) -> Option<NonZeroU64> {
-        let Task::Goroutine(number) = self.task?;
-        Some(number)
+        match self.task? {
+            Task::Goroutine(number) => Some(number),
+            Task::Nginx(_) => None,
+        }
     }
 }
 
@@ -71,6 +73,17 @@ pub enum Wait {
 pub enum Task {
     /// Go: a number that is never given again in the life of a process.
     Goroutine(NonZeroU64),
+    /// nginx: for whose request it sends to an upstream; `None` where it does not, or does not say.
+    Nginx(Option<Proxied>),
+}
+
+/// The request for which nginx makes a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Proxied {
+    /// The client's connection: the request is the one that nginx is at there.
+    pub conn: ConnId,
+    /// Bytes of that request's response were sent before the call.
+    pub begun: bool,
 }
 
 /// Both ends of a connection, seen from the observed process. IPv4-mapped addresses are already IPv4.

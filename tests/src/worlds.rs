@@ -11,6 +11,7 @@ mod http;
 mod kernel;
 mod links;
 mod load;
+mod nginx;
 mod operate;
 mod truth;
 
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Scene> {
         calls::SCENES,
         links::SCENES,
         go::SCENES,
+        nginx::SCENES,
         commands::SCENES,
         operate::SCENES,
         collector::SCENES,

@@ -3,6 +3,7 @@
 //! - [`wire`]: what do the request's own headers say?
 //! - [`peer`]: which request is the other end of this one?
 //! - [`goroutine`]: for which open request does this goroutine work?
+//! - [`nginx`]: which request is nginx at on this connection?
 //! - [`thread`]: which open request did this thread read, and do the threads of this process answer what they read?
 //! - [`only`]: is exactly one request open, and nothing else at work?
 //!
@@ -10,5 +11,6 @@
 pub(super) mod only;
 pub(super) mod peer;
 pub(super) mod goroutine;
+pub(super) mod nginx;
 pub(super) mod thread;
 pub(super) mod wire;

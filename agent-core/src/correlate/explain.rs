@@ -37,7 +37,7 @@ pub struct ThreadEvidence {
     pub proofs_needed: u32,
 }
 
-/// What the goroutines of a process have shown.
+/// What the runtime of a process has shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskEvidence {
     /// Requests of which a goroutine was seen to ask for them.
@@ -48,6 +48,10 @@ pub struct TaskEvidence {
     pub sites_in_use: usize,
     /// `go` statements whose goroutines worked on after it was answered: no evidence.
     pub sites_withdrawn: usize,
+    /// Calls of nginx that its own structures name the request of.
+    pub named: u64,
+    /// Calls of nginx that they do not.
+    pub unnamed: u64,
 }
 
 /// The links of one process.
@@ -55,7 +59,7 @@ pub struct TaskEvidence {
 pub struct ProcessLinks {
     /// Thread evidence.
     pub thread: ThreadEvidence,
-    /// Goroutine evidence.
+    /// Evidence of its runtime.
     pub task: TaskEvidence,
     /// Destinations of such calls: there `only` is no evidence.
     pub background_destinations: usize,
@@ -97,6 +101,8 @@ pub(super) fn explain(process: &Process) -> ProcessLinks {
             births: process.goroutines.births,
             sites_in_use,
             sites_withdrawn,
+            named: process.nginx.named,
+            unnamed: process.nginx.unnamed,
         },
         background_destinations: process.background.destinations(),
         background_calls: process.background.calls,

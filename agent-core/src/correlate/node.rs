@@ -86,6 +86,8 @@ impl From<Result<Candidate, Unparented>> for Prospect {
 pub(super) enum Caller {
     /// Go.
     Goroutine(CallingGoroutine),
+    /// nginx, for the candidate.
+    Nginx,
 }
 
 /// The goroutine that asked for a call: it works for the candidate.

@@ -5,6 +5,7 @@ use super::{
     Map, Unparented,
     evidence::{
         goroutine::Goroutines,
+        nginx::Lines,
         only::{Background, OpenRequests},
         thread::Threads,
         wire::Contexts,
@@ -27,6 +28,7 @@ const FINISHED_MAX: usize = 256;
 pub(super) struct Process {
     pub(super) threads: Threads,
     pub(super) goroutines: Goroutines,
+    pub(super) nginx: Lines,
     pub(super) open: OpenRequests,
     pub(super) background: Background,
     pub(super) contexts: Contexts,

@@ -15,12 +15,13 @@ use super::{
         peer::{Found, Table},
         wire,
     },
+    nginx::is_in_order,
     node::{Candidate, Cause},
     reason::Unparented,
     waits::Confirm,
 };
 use crate::{
-    event::Wait,
+    event::{Task, Wait},
     exchange::{Answering, End, ExchangeId, Opened},
     spans::{Evidence, Span},
 };
@@ -71,6 +72,9 @@ impl Correlator {
         if let Some(goroutine) = opened.actor.goroutine() {
             process.goroutines.forget_old(self.now, self.settings.hold_ns);
             process.goroutines.read(goroutine, opened);
+        }
+        if let Some(Task::Nginx(_)) = opened.actor.task {
+            process.nginx.opened(opened.conn, opened.id);
         }
         if let Some(context) = &received.context {
             process.contexts.add(context, opened.id);
@@ -196,6 +200,9 @@ impl Correlator {
             process.threads.ended(reader, id);
             if let Some(goroutine) = reader.goroutine() {
                 process.goroutines.ended(goroutine, id, answered.then_some(ended_at));
+            }
+            if let Some(Task::Nginx(_)) = reader.task {
+                process.nginx.ended(node.opened.conn, id, is_in_order(ended.end));
             }
             if let Some(context) = &node.received.context {
                 process.contexts.remove(context, id);

@@ -29,6 +29,7 @@ impl Correlator {
         match opened.actor.task {
             // A goroutine may have asked although another thread sends the bytes.
             None | Some(Task::Goroutine(_)) => self.goroutine_candidate(opened).map(Prospect::from),
+            Some(Task::Nginx(named)) => self.nginx_prospect(opened, named),
         }
     }
 
@@ -43,6 +44,7 @@ impl Correlator {
     ) {
         match caller {
             Caller::Goroutine(caller) => self.judge_goroutine(call, server, caller, answering, out),
+            Caller::Nginx => self.judge_nginx(call, answering, out),
         }
     }
 
@@ -57,6 +59,7 @@ impl Correlator {
     ) {
         match caller {
             Caller::Goroutine(caller) => self.judge_goroutine_at_end(call, server, caller, gap, out),
+            Caller::Nginx => self.judge_nginx_at_end(call, server, gap, out),
         }
     }
 
@@ -75,6 +78,8 @@ impl Correlator {
         };
         match caller {
             Caller::Goroutine(caller) => self.judge_goroutine_stood(call, server, caller, in_full, out),
+            // Its links are never held.
+            Caller::Nginx => {}
         }
     }
 
@@ -94,6 +99,7 @@ impl Correlator {
         };
         let against = match caller {
             Caller::Goroutine(caller) => self.against_goroutine(process, server, caller),
+            Caller::Nginx => None,
         };
         match against {
             Some(reason) => self.unparent(call, reason, out),
@@ -105,6 +111,7 @@ impl Correlator {
     pub(super) fn task_acts_still(&self, caller: Caller, server: ExchangeId) -> bool {
         match caller {
             Caller::Goroutine(caller) => self.goroutine_reads_still(caller, server),
+            Caller::Nginx => self.nginx_acts_still(server),
         }
     }
 }

@@ -8,10 +8,13 @@
 //! child) that a goroutine was created at `site=`.
 //! A request that only one side of the script mentions has its other end on another node.
 //! Options: `ctx=<trace>.<parent>` (digits), `ctx=<trace>` (no parent), `unsampled`, `host=<name>`, `conn=<name>`, `go=<goroutine>`, `nat` (the
-//! client's end sees a virtual address), `inferred` (the end was inferred), `wait=call` and `wait=poll` (how the thread waits for the socket; else epoll).
+//! client's end sees a virtual address), `inferred` (the end was inferred), `wait=call` and `wait=poll` (how the thread waits for the
+//! socket; else epoll), `nginx` (that is what the process is), `for=<conn>` and `after=<conn>` (nginx sends this for the request of that
+//! connection whose response has not, or has, begun).
 mod goroutine_truth;
 mod goroutines;
 mod lifetime;
+mod nginx;
 mod peers;
 mod script;
 mod simulation;

@@ -217,7 +217,7 @@ fn write<A: Access, E: Entries>(
     record.source = source::SOCKET;
     record.runtime = moved.process.runtime as u8;
     record.reserved = 0;
-    record.task = runtime::task(moved.task, moved.process);
+    record.task = runtime::task(moved.task, moved.process, &moved.socket, moved.direction);
     moved.socket.endpoints(&mut record.endpoints)?;
     capture::<E>(scratch)
 }

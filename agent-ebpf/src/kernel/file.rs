@@ -1,10 +1,11 @@
-//! From a file descriptor of the running task to its socket. Source: include/linux/{fdtable,fs,net}.h (v6.18).
+//! From a file descriptor of the running task to its socket, and from a file to what was asked of epoll for it.
+//! Source: include/linux/{fdtable,fs,net}.h, fs/eventpoll.c `struct epitem` (v6.18).
 use crate::kernel::{
     access::{Access, Probed, Typed},
     globals::offset,
     task::Task,
 };
-use wirespan_common::reason::Reason;
+use wirespan_common::{offsets::ABSENT, reason::Reason};
 
 /// The `struct sock` of a descriptor; `None` if it is no socket.
 #[inline(always)]
@@ -31,4 +32,33 @@ pub(crate) fn socket(task: Task, descriptor: u32) -> Result<Option<*const u8>, R
     let socket: *const u8 = Probed::read(file, offset!(file_private_data))?;
     let sock: *const u8 = Probed::read(socket, offset!(socket_sk))?;
     Ok((!sock.is_null()).then_some(sock))
+}
+
+/// What a process told epoll about one of its files.
+pub(crate) struct Registration {
+    /// By this number.
+    pub(crate) descriptor: u32,
+    /// What epoll is to say with each event: `epoll_event.data`.
+    pub(crate) data: u64,
+}
+
+/// The latest registration of a file; `None` if there is none, or if this kernel (before 5.11) keeps it elsewhere.
+#[inline(always)]
+pub(crate) fn registration(file: *const u8) -> Result<Option<Registration>, Reason> {
+    if offset!(file_epolls) == ABSENT || offset!(epitem_data) == ABSENT || file.is_null() {
+        return Ok(None);
+    }
+    let list: *const u8 = Probed::read(file, offset!(file_epolls))?;
+    if list.is_null() {
+        return Ok(None);
+    }
+    let link: *const u8 = Probed::read(list, 0)?;
+    if link.is_null() {
+        return Ok(None);
+    }
+    let item = link.wrapping_sub(offset!(epitem_link) as usize);
+    Ok(Some(Registration {
+        descriptor: Probed::read(item, offset!(epitem_fd))?,
+        data: Probed::read(item, offset!(epitem_data))?,
+    }))
 }

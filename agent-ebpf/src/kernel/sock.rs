@@ -89,16 +89,21 @@ impl<A: Access> TcpSocket<A> {
     /// nor if an upper layer in the kernel (kTLS, …) changes them below the call.
     #[inline(always)]
     pub(crate) fn is_plain(&self) -> Result<bool, Reason> {
-        let socket: *const u8 = A::read(self.sock, offset!(sock_socket))?;
-        if socket.is_null() {
-            return Ok(false);
-        }
-        let file: u64 = A::read(socket, offset!(socket_file))?;
-        if file == 0 {
+        if self.file()?.is_null() {
             return Ok(false);
         }
         let upper_layer: u64 = A::read(self.tcp, offset!(tcp_ulp_ops))?;
         if upper_layer != 0 { Err(Reason::UpperLayer) } else { Ok(true) }
+    }
+
+    /// Its `struct file`; null if it has none.
+    #[inline(always)]
+    pub(crate) fn file(&self) -> Result<*const u8, Reason> {
+        let socket: *const u8 = A::read(self.sock, offset!(sock_socket))?;
+        if socket.is_null() {
+            return Ok(socket);
+        }
+        A::read(socket, offset!(socket_file))
     }
 
     /// How its owner waits for its bytes, as flags of a record; none if epoll does that, or if this kernel does not tell.
@@ -109,8 +114,7 @@ impl<A: Access> TcpSocket<A> {
         if offset!(file_ep) == ABSENT || offset!(file_flags) == ABSENT {
             return Ok(0);
         }
-        let socket: *const u8 = A::read(self.sock, offset!(sock_socket))?;
-        let file: *const u8 = A::read(socket, offset!(socket_file))?;
+        let file = self.file()?;
         let watchers: u64 = A::read(file, offset!(file_ep))?;
         if watchers != 0 {
             return Ok(0);

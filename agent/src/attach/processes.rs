@@ -17,6 +17,8 @@ const MAP: &str = "PROCESSES";
 pub enum Runtime {
     /// Goroutines.
     Go(GoLayout),
+    /// The structures of nginx, whose first fields are the same in all builds.
+    Nginx,
 }
 
 impl Kernel {
@@ -31,6 +33,7 @@ impl Kernel {
                 row.runtime = u32::from(runtime::GO);
                 row.layout = zerocopy::transmute!(layout);
             }
+            Some(Runtime::Nginx) => row.runtime = u32::from(runtime::NGINX),
             None => {}
         }
         self.decide(id, row)

@@ -7,6 +7,7 @@ use crate::attach::{
     go::{self, Program},
     hooks::{HOOKS, HookId, Point},
     kernel::Kernel,
+    nginx,
     processes::Runtime,
 };
 use aya::programs::{
@@ -57,6 +58,11 @@ impl Kernel {
         }
         if !self.images.with_probes.contains_key(&image) {
             let Some(program) = go::inspect(&file) else {
+                if nginx::is_nginx(&path) {
+                    let image = self.images.with_probes.entry(image).or_insert_with(nginx_image);
+                    image.users.insert(id);
+                    return image.runtime;
+                }
                 if self.images.plain.len() >= PLAIN_MAX {
                     self.images.plain.clear();
                 }
@@ -141,6 +147,12 @@ impl Kernel {
     fn uprobe(&mut self, name: &str) -> Result<&mut UProbe, ProgramError> {
         self.ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
     }
+}
+
+/// nginx needs no probe: its structures are read when it sends.
+fn nginx_image() -> Image {
+    let notes = vec!["nginx: the request of a call is read from its own structures".to_owned()];
+    Image { users: HashSet::new(), runtime: Some(Runtime::Nginx), links: Vec::new(), notes }
 }
 
 /// What a hook is needed for, and its program.

@@ -12,8 +12,8 @@ use wirespan_common::event::{
     ProgressRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime, source, tcp_state,
 };
 use wirespan_core::event::{
-    Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source, Spawn,
-    Task, Uncopied, Wait,
+    Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Proxied, Reached, Segment, Source,
+    Spawn, Task, Uncopied, Wait,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -248,9 +248,12 @@ fn wait_of(bits: u16) -> Wait {
 
 /// What the thread works on. Numbers that mean nothing are no task: the thread is then all that is known.
 fn task_of(record: &BytesRecord) -> Option<Task> {
-    let [first, _, _] = record.task;
+    let [first, second, _] = record.task;
     match record.runtime {
         runtime::GO => goid(first).map(Task::Goroutine),
+        runtime::NGINX => {
+            Some(Task::Nginx((first != 0).then_some(Proxied { conn: ConnId(first), begun: second != 0 })))
+        }
         _ => None,
     }
 }

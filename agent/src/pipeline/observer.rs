@@ -409,7 +409,12 @@ fn evidence_in_use(links: &ProcessLinks) -> String {
         ThreadState::Goroutines => "no thread evidence: goroutines move between threads",
     };
     let task = &links.task;
-    let tasks = if task.claims + task.births > 0 {
+    let tasks = if task.named + task.unnamed > 0 {
+        format!(
+            "; nginx: {} calls whose request its structures name, {} that are for none",
+            task.named, task.unnamed
+        )
+    } else if task.claims + task.births > 0 {
         format!(
             "; goroutines: {} requests with who asked for them, {} born for requests, at {} `go` statements that keep to theirs and {} that do not",
             task.claims, task.births, task.sites_in_use, task.sites_withdrawn

@@ -9,7 +9,7 @@
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{
@@ -77,15 +77,19 @@ impl Leaf {
         if delay > 0 {
             tokio::time::sleep(Duration::from_millis(delay)).await;
         }
-        let call = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).context("an id")?;
+        let call =
+            request.headers().get(HEADER).and_then(|value| value.to_str().ok()).context("an id")?.to_owned();
+        let method = request.method().to_string();
+        // A body that nobody reads would end the connection.
+        request.into_body().collect().await?;
         let row = Row {
             id: format!("{call}/s"),
-            parent: Some(call.to_owned()),
+            parent: Some(call.clone()),
             kind: Kind::Server,
-            call: call.to_owned(),
+            call: call.clone(),
             service: self.service.clone(),
             pid: std::process::id(),
-            method: request.method().to_string(),
+            method,
             path: path.clone(),
             status,
             start_ns,

@@ -182,7 +182,7 @@ pub const RUNTIMES: &[Runtime] = &[
         start: |paths| node(paths, &["http"]),
         ..NOTHING
     },
-    Runtime { name: "nginx", rules: PROXY, start: nginx, short: Some(8), ..NOTHING },
+    Runtime { name: "nginx", rules: PROXY, start: nginx, promise: Some(0.99), short: Some(8), ..NOTHING },
 ];
 
 fn python(paths: &Paths<'_>, program: &str) -> Command {

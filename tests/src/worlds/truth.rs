@@ -17,7 +17,7 @@ scenes! { "truth":
     gunicorn_threads_keep_their_promise_and_nothing_is_false,
     go_is_never_told_a_wrong_parent,
     node_is_never_told_a_wrong_parent,
-    nginx_is_never_told_a_wrong_parent,
+    nginx_keeps_its_promise_and_nothing_is_false,
     the_comparison_sees_what_is_planted_among_real_spans,
 }
 
@@ -40,7 +40,7 @@ fn node_is_never_told_a_wrong_parent(world: &mut World) -> Result<()> {
     judge(world, "node-http")
 }
 
-fn nginx_is_never_told_a_wrong_parent(world: &mut World) -> Result<()> {
+fn nginx_keeps_its_promise_and_nothing_is_false(world: &mut World) -> Result<()> {
     judge(world, "nginx")
 }
 

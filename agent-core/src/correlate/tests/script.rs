@@ -1,7 +1,7 @@
 //! Reads a script, drives a [`Correlator`] and renders what comes out.
 use crate::{
     correlate::{Correlator, Settings},
-    event::{Actor, ConnId, Endpoints, Nanos, ProcessId, Spawn, Task, Wait},
+    event::{Actor, ConnId, Endpoints, Nanos, ProcessId, Proxied, Spawn, Task, Wait},
     exchange::{
         Answer, Answering, Call, End, Ended, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened,
         Role,
@@ -242,13 +242,23 @@ fn actor(word: &str, options: &[&str]) -> Actor {
     Actor {
         process: process(letter.chars().next().unwrap()),
         tid: thread.parse().unwrap(),
-        task: goroutine.and_then(NonZeroU64::new).map(Task::Goroutine),
+        task: goroutine.and_then(NonZeroU64::new).map(Task::Goroutine).or_else(|| nginx(options)),
         wait: match option(options, "wait") {
             Some("call") => Wait::Call,
             Some("poll") => Wait::Poll,
             _ => Wait::Epoll,
         },
     }
+}
+
+/// nginx, and for which request it sends.
+fn nginx(options: &[&str]) -> Option<Task> {
+    let named = |name, begun| {
+        let conn = ConnId(u64::from(hash(option(options, name)?)) << 1);
+        Some(Proxied { conn, begun })
+    };
+    let proxied = named("for", false).or_else(|| named("after", true));
+    (proxied.is_some() || options.contains(&"nginx")).then_some(Task::Nginx(proxied))
 }
 
 fn context(text: &str, options: &[&str]) -> (String, bytes::Bytes) {
