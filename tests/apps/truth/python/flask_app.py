@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import requests
 from flask import Flask, Response, request
 from requests.adapters import HTTPAdapter
+from werkzeug.serving import BaseWSGIServer
 
 import truth
 
@@ -75,4 +76,6 @@ if __name__ == "__main__":
     import logging
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    # Each of its calls is a connection; 512 at once may come as one burst.
+    BaseWSGIServer.request_queue_size = 2048
     app.run("127.0.0.1", int(os.environ["PORT"]), threaded=True)
