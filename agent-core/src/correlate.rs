@@ -14,6 +14,7 @@ mod evidence;
 mod explain;
 mod forest;
 mod goroutine;
+mod judge;
 mod nginx;
 mod node;
 mod process;
