@@ -69,6 +69,7 @@ impl Correlator {
             process.goroutines.forget_old(self.now, self.settings.hold_ns);
             process.goroutines.read(goroutine, opened);
         }
+        process.lineage.open(opened.id, opened.head_at, opened.actor.context().is_some());
         if let Some(context) = &received.context {
             process.contexts.add(context, opened.id);
         }
@@ -133,6 +134,7 @@ impl Correlator {
 
     /// A response begins: who writes it tells whether the calls made by the reader were made for this request.
     pub(super) fn answer_server(&mut self, answering: Answering, out: &mut Vec<Span>) {
+        self.answer_in_context(&answering);
         let Some(node) = self.forest.get_mut(answering.id) else { return };
         let reader = node.opened.actor;
         let head_at = node.opened.head_at;
@@ -176,7 +178,7 @@ impl Correlator {
         let Some(node) = self.forest.get_mut(id) else { return };
         let reader = node.opened.actor;
         let calls = std::mem::take(&mut node.calls);
-        let answered = node.answering.is_some();
+        let (answered, head_at) = (node.answering.is_some(), node.opened.head_at);
         let Some(ended) = &node.ended else { return };
         let exact_end = (ended.end == End::Complete && !ended.incomplete.response_end).then_some(ended.at);
         // Without an answer there was either none, or it fell into a gap, and who knows what else did.
@@ -197,6 +199,9 @@ impl Correlator {
             if let Some(context) = &node.received.context {
                 process.contexts.remove(context, id);
             }
+        }
+        if !answered {
+            self.close_request(id, reader.process, head_at, out);
         }
         for call in calls {
             let Some(Candidate { by_thread, task, .. }) = self.candidate_of(call) else { continue };

@@ -5,7 +5,7 @@
 use super::{
     Correlator,
     evidence::peer::Key,
-    node::{Candidate, Cause},
+    node::{Candidate, Cause, Family},
     reason::Unparented,
 };
 use crate::{
@@ -29,6 +29,8 @@ pub(super) struct Waits {
     pub(super) peer: VecDeque<(Nanos, ExchangeId, Key)>,
     /// For the threads of a process to show how they work: the oldest in its `held`.
     pub(super) threads: VecDeque<(Nanos, ProcessId)>,
+    /// For losses that may yet be told, of what was done for a request that is answered.
+    pub(super) families: VecDeque<(Nanos, Family)>,
     /// For losses that may yet be told.
     pub(super) told: VecDeque<(Nanos, ExchangeId)>,
     /// For what the caller, or others like it, may yet do that speaks against it.
@@ -77,6 +79,9 @@ impl Correlator {
                 continue;
             };
             self.judge_stood(call, out);
+        }
+        while let Some((_, family)) = due(&mut self.waits.families, now, |entry| entry.0) {
+            self.judge_family(family, out);
         }
         while let Some((_, call)) = due(&mut self.waits.told, now, |entry| entry.0) {
             self.judge_task_told(call, out);

@@ -8,11 +8,11 @@ use std::{
 };
 use thiserror::Error;
 use wirespan_common::event::{
-    self as wire, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord,
+    self as wire, BirthRecord, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord,
     ProgressRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime, source, tcp_state,
 };
 use wirespan_core::event::{
-    Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source, Spawn,
+    Actor, Birth, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source, Spawn,
     Task, Uncopied,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -93,6 +93,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
         kind::LISTEN => Ok(listen(fixed(bytes)?)),
         kind::CLAIM => Ok(claim(fixed(bytes)?)),
         kind::SPAWN => Ok(spawn(fixed(bytes)?)),
+        kind::BIRTH => Ok(birth(fixed(bytes)?)),
         _ => Err(Error::Unknown("kind")),
     }
 }
@@ -232,11 +233,21 @@ fn spawn(record: &SpawnRecord) -> Record<'_> {
     })
 }
 
+fn birth(record: &BirthRecord) -> Record<'_> {
+    let Some(context) = NonZeroU64::new(record.context) else { return Record::Nothing };
+    core(Event::Birth {
+        process: process(&record.header),
+        at: Nanos(record.header.at_ns),
+        birth: Birth { context, creator: NonZeroU64::new(record.creator) },
+    })
+}
+
 /// What the thread works on. Numbers that mean nothing are no task: the thread is then all that is known.
 fn task_of(record: &BytesRecord) -> Option<Task> {
     let [first, _, _] = record.task;
     match record.runtime {
         runtime::GO => goid(first).map(Task::Goroutine),
+        runtime::PYTHON => NonZeroU64::new(first).map(Task::Context),
         _ => None,
     }
 }

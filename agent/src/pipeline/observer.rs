@@ -179,6 +179,8 @@ impl Observer {
             Record::Listen { process, local, at } => {
                 if let Some(known) = self.discovery.listen(process, local.port(), at) {
                     self.decide(&known, None);
+                } else if self.discovery.is_observed(process) {
+                    self.kernel.look_again_at(process, at);
                 }
             }
             Record::Nothing => {}
@@ -198,7 +200,7 @@ impl Observer {
                 work.moved_bytes += u64::from(segment.moved);
                 work.copied_bytes += segment.data.len() as u64;
             }
-            Event::Claim { process, .. } | Event::Spawn { process, .. }
+            Event::Claim { process, .. } | Event::Spawn { process, .. } | Event::Birth { process, .. }
                 if !self.discovery.is_observed(*process) =>
             {
                 return;
@@ -296,6 +298,7 @@ impl Observer {
         let mut commands: Vec<Command> = Vec::new();
         self.core.tick(at, lost, &mut |command| commands.push(command));
         self.obey(commands);
+        self.kernel.look_again(at);
         if at.since(self.swept) < SWEEP_NS {
             return;
         }
