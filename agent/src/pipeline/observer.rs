@@ -420,8 +420,20 @@ fn evidence_in_use(links: &ProcessLinks) -> String {
     } else {
         String::new()
     };
+    let context = &links.context;
+    let contexts = if context.is_used {
+        format!(
+            "; contexts: {} born, of those that a request was awaiting {} kept to it and {} did not{}",
+            context.births,
+            context.kept,
+            context.outlived,
+            if context.is_shared { "; one answers several requests at once" } else { "" }
+        )
+    } else {
+        String::new()
+    };
     format!(
-        "{state} (answered by their reader {}, by another {}; proofs {} of {}){tasks}",
+        "{state} (answered by their reader {}, by another {}; proofs {} of {}){tasks}{contexts}",
         thread.answered_by_reader, thread.answered_elsewhere, thread.proofs, thread.proofs_needed
     )
 }
