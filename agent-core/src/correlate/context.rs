@@ -78,7 +78,8 @@ impl Correlator {
     /// All that was done before a request's answer has been told, or its loss.
     pub(super) fn judge_family(&mut self, family: Family, out: &mut Vec<Span>) {
         let Family { request, process, read_at, owner } = family;
-        let family = owner.and_then(|owner| Some(self.processes.get(process)?.lineage.family(owner, request)));
+        let family =
+            owner.and_then(|owner| Some(self.processes.get(process)?.lineage.family(owner, request)));
         for (at, call, caller) in family.unwrap_or_default() {
             self.judge_member(call, CallingContext { context: caller, at }, request, process, out);
         }
@@ -155,7 +156,9 @@ impl Correlator {
         let Some((_, line)) = self.line(call, caller, server, process) else { return };
         let now = self.now;
         let hold_ns = self.settings.hold_ns;
-        let Some(lineage) = self.processes.get_mut(process).map(|process| &mut process.lineage) else { return };
+        let Some(lineage) = self.processes.get_mut(process).map(|process| &mut process.lineage) else {
+            return;
+        };
         if in_full {
             lineage.count(&line, answered);
         }
@@ -201,7 +204,9 @@ impl Correlator {
         read_at: Nanos,
         out: &mut Vec<Span>,
     ) {
-        let Some(lineage) = self.processes.get_mut(process).map(|process| &mut process.lineage) else { return };
+        let Some(lineage) = self.processes.get_mut(process).map(|process| &mut process.lineage) else {
+            return;
+        };
         lineage.close(request, read_at);
         while let Some((at, call, caller)) =
             self.processes.get_mut(process).and_then(|process| process.lineage.take_settled())

@@ -115,7 +115,13 @@ impl Kernel {
             }
             report.push(chosen);
         }
-        Ok(Self { ebpf: loader.into_ebpf(), marks: MarkIds::default(), images: Images::default(), pythons: Pythons::default(), report })
+        Ok(Self {
+            ebpf: loader.into_ebpf(),
+            marks: MarkIds::default(),
+            images: Images::default(),
+            pythons: Pythons::default(),
+            report,
+        })
     }
 
     /// The ring of records. It can be taken once.

@@ -28,6 +28,9 @@ pub enum Unknown {
     /// The interpreter has no thread yet.
     #[error("its interpreter has not begun")]
     NotBegun,
+    /// Births would not be in the order of the ring.
+    #[error("contexts of free-threaded builds are not known")]
+    FreeThreaded,
     /// No slot of a thread leads to the thread's state: another C library, or a build with other offsets.
     #[error("the state of its threads is not where it is expected")]
     States,
@@ -101,8 +104,19 @@ fn inspect(pid: u32, mapped: Mapped, image: &Image<'_>) -> Interpreter {
         .and_then(|minor| STATES.iter().rev().find(|(first, _)| *first <= minor))
         .map(|(_, states)| *states)
         .ok_or_else(|| Unknown::Version(version.clone()));
-    let layout = states.and_then(|states| layout(pid, &mapped, image, states));
-    let births = code::births(image, copy_current).ok_or(Unknown::Code);
+    let memory = Memory::of(pid).zip(image.base(mapped.start));
+    let layout = match (states, &memory) {
+        (Ok(states), Some((memory, base))) => layout(memory, *base, image, states),
+        (Ok(_), None) => Err(Unknown::States),
+        (Err(unknown), _) => Err(unknown),
+    };
+    let births = code::births(image, copy_current).ok_or(Unknown::Code).map(|mut places| {
+        let others = memory.map(|(memory, base)| rare(&memory, base, image)).unwrap_or_default();
+        places.extend(others.into_iter().filter_map(|address| code::births(image, address)).flatten());
+        places.sort_unstable();
+        places.dedup();
+        places
+    });
     Interpreter { version, path: mapped.path, layout, births }
 }
 
@@ -114,17 +128,35 @@ fn minor(image: &Image<'_>, version: u64) -> Option<u64> {
     }
 }
 
-fn layout(
-    pid: u32,
-    mapped: &Mapped,
-    image: &Image<'_>,
-    states: States,
-) -> Result<PythonLayout, Unknown> {
-    let memory = Memory::of(pid).ok_or(Unknown::NotBegun)?;
-    let base = image.base(mapped.start).ok_or(Unknown::States)?;
+/// Functions that create contexts beside `PyContext_CopyCurrent`: `Context()` and `Context.copy`. Programs hardly call them, but an
+/// address that such a context uses again must not be taken for the one before.
+fn rare(memory: &Memory, base: u64, image: &Image<'_>) -> Vec<u64> {
+    // Source: Include/cpython/object.h `PyTypeObject`, Include/methodobject.h `PyMethodDef` (3.9 to 3.14).
+    const METHODS: u64 = 232;
+    const NEW: u64 = 312;
+    const METHOD_BYTES: u64 = 32;
+    const METHODS_MAX: u64 = 32;
+    const COPY: u64 = u64::from_le_bytes(*b"copy\0\0\0\0");
+    const COPY_BYTES: u64 = (1 << 40) - 1;
+    let context_type = base.wrapping_add(image.names.context_type);
+    let new = memory.word(context_type.wrapping_add(NEW));
+    let methods = memory.word(context_type.wrapping_add(METHODS));
+    let copy = methods.and_then(|methods| {
+        let mut entries = (0..METHODS_MAX).map(|at| methods.wrapping_add(METHOD_BYTES * at));
+        let entry = entries.find(|entry| {
+            let name = memory.word(*entry).and_then(|name| memory.word(name));
+            name.is_some_and(|name| name & COPY_BYTES == COPY)
+        })?;
+        memory.word(entry.wrapping_add(8))
+    });
+    let functions = [new, copy].into_iter().flatten();
+    functions.filter_map(|function| function.checked_sub(base)).collect()
+}
+
+fn layout(memory: &Memory, base: u64, image: &Image<'_>, states: States) -> Result<PythonLayout, Unknown> {
     let runtime = base.wrapping_add(image.names.runtime);
     let context_type = base.wrapping_add(image.names.context_type);
-    let states = stated(&memory, runtime, states);
+    let states = stated(memory, runtime, states)?;
     let first = memory.word(runtime.wrapping_add(states.interpreter)).filter(|interpreter| *interpreter != 0);
     let first = first.and_then(|interpreter| memory.word(interpreter.wrapping_add(states.thread)));
     let mut state = first.filter(|state| *state != 0).ok_or(Unknown::NotBegun)?;
@@ -132,7 +164,7 @@ fn layout(
     for _ in 0..THREADS_MAX {
         let thread = memory.word(state.wrapping_add(states.thread_id)).filter(|thread| *thread != 0);
         has_thread |= thread.is_some();
-        if let Some(slot) = thread.and_then(|thread| slot(&memory, thread, state)) {
+        if let Some(slot) = thread.and_then(|thread| slot(memory, thread, state)) {
             return Ok(PythonLayout {
                 context_type,
                 state_slot: slot,
@@ -151,9 +183,10 @@ fn layout(
 }
 
 /// What the interpreter itself says of its offsets. Source: Include/internal/pycore_debug_offsets.h `_Py_DebugOffsets` (3.13, 3.14).
-fn stated(memory: &Memory, runtime: u64, states: States) -> States {
+fn stated(memory: &Memory, runtime: u64, states: States) -> Result<States, Unknown> {
     const COOKIE: u64 = u64::from_le_bytes(*b"xdebugpy");
-    // Numbers of the fields `runtime_state.interpreters_head` and `interpreter_state.threads_head`.
+    // Numbers of the fields `free_threaded`, `runtime_state.interpreters_head` and `interpreter_state.threads_head`.
+    const FREE_THREADED: u64 = 2;
     const INTERPRETER: u64 = 5;
     const THREAD: u64 = 9;
     let said = || {
@@ -161,13 +194,14 @@ fn stated(memory: &Memory, runtime: u64, states: States) -> States {
         if field(0)? != COOKIE {
             return None;
         }
-        Some((field(INTERPRETER)?, field(THREAD)?))
+        Some((field(FREE_THREADED)?, field(INTERPRETER)?, field(THREAD)?))
     };
     match said() {
-        Some((interpreter, thread)) if interpreter < 1 << 20 && thread < 1 << 20 => {
-            States { interpreter, thread, ..states }
+        Some((1.., _, _)) => Err(Unknown::FreeThreaded),
+        Some((0, interpreter, thread)) if interpreter < 1 << 20 && thread < 1 << 20 => {
+            Ok(States { interpreter, thread, ..states })
         }
-        _ => states,
+        _ => Ok(states),
     }
 }
 

@@ -165,8 +165,11 @@ impl Kernel {
                 image.links = links.into_iter().map(|link| (name, link)).collect();
                 let offsets: Vec<String> =
                     places.iter().map(|place| format!("{:#x}", place.offset)).collect();
-                let cost = if places.iter().all(|place| place.cheap) { "1 µs" } else { "10 µs" };
-                format!("{needed_for}: probes at {}, {cost} each time", offsets.join(", "))
+                let slow = places.iter().filter(|place| !place.cheap).count();
+                format!(
+                    "{needed_for}: probes at {}, 1 µs each time, 10 µs at {slow} of them",
+                    offsets.join(", ")
+                )
             }
         });
         debug!(path = %interpreter.path.display(), notes = image.notes.join("; "), "CPython");

@@ -8,12 +8,13 @@ use std::{
 };
 use thiserror::Error;
 use wirespan_common::event::{
-    self as wire, BirthRecord, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord,
-    ProgressRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime, source, tcp_state,
+    self as wire, BirthRecord, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header,
+    ListenRecord, ProgressRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime, source,
+    tcp_state,
 };
 use wirespan_core::event::{
-    Actor, Birth, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source, Spawn,
-    Task, Uncopied,
+    Actor, Birth, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source,
+    Spawn, Task, Uncopied,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 

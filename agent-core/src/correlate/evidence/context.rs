@@ -257,9 +257,10 @@ impl Lineage {
         request: ExchangeId,
     ) -> Vec<(Nanos, ExchangeId, ContextId)> {
         let mut calls = Vec::new();
-        let served = self.contexts.get(&owner).and_then(|context| {
-            context.served.iter().rev().find(|served| served.request == request)
-        });
+        let served = self
+            .contexts
+            .get(&owner)
+            .and_then(|context| context.served.iter().rev().find(|served| served.request == request));
         let Some(served) = served else { return calls };
         let mut next = vec![owner];
         let mut looked_at = 0;
@@ -303,7 +304,9 @@ impl Lineage {
     /// Whether the owner of a request is its own.
     pub(in crate::correlate) fn is_own(&self, owner: ContextId, request: ExchangeId) -> bool {
         let Some(context) = self.contexts.get(&owner) else { return false };
-        let Some(served) = context.served.iter().find(|served| served.request == request) else { return false };
+        let Some(served) = context.served.iter().find(|served| served.request == request) else {
+            return false;
+        };
         let born_for_it = context.born.is_some_and(|(born, _)| served.covers(born));
         !context.is_shared && (born_for_it || (!self.is_shared && self.separations >= SEPARATIONS))
     }

@@ -66,7 +66,10 @@ fn a_call_belongs_to_the_request_that_its_context_answers() {
 
 #[test]
 fn what_is_created_for_a_request_calls_for_it_once_others_have_shown_that_it_does() {
-    check_links(&(families(2) + "250 tick\n 2400 tick\n 5000 tick\n 9000 tick"), expect!["entry 4, uncalibrated 4"]);
+    check_links(
+        &(families(2) + "250 tick\n 2400 tick\n 5000 tick\n 9000 tick"),
+        expect!["entry 4, uncalibrated 4"],
+    );
     check_links(&(families(3) + "250 tick\n 2400 tick\n 5000 tick\n 9000 tick"), expect!["task 6, entry 6"]);
 }
 
@@ -274,7 +277,8 @@ fn a_thread_without_a_context_calls_for_nobody_that_is_known() {
 
 #[test]
 fn explain_says_what_contexts_have_shown() {
-    let (correlator, _) = run(Settings::default(), &(families(12) + "250 tick\n 2400 tick\n 5000 tick\n 9000 tick"));
+    let (correlator, _) =
+        run(Settings::default(), &(families(12) + "250 tick\n 2400 tick\n 5000 tick\n 9000 tick"));
     let context = correlator.explain(process('A')).unwrap().context;
     assert_eq!((context.births, context.kept, context.outlived, context.is_shared), (48, 24, 0, false));
 }

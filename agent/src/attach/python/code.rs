@@ -44,7 +44,8 @@ pub(super) fn births(image: &Image<'_>, address: u64) -> Option<Vec<Place>> {
     if address == 0 {
         return None;
     }
-    let mut graph = Graph { image, instructions: BTreeMap::new(), before: HashMap::new(), entries: HashSet::new() };
+    let mut graph =
+        Graph { image, instructions: BTreeMap::new(), before: HashMap::new(), entries: HashSet::new() };
     let mut found = HashSet::new();
     for end in graph.follow(address)? {
         match graph.trace(end) {
