@@ -24,6 +24,8 @@ pub mod kind {
     pub const CLAIM: u16 = 8;
     /// [`super::SpawnRecord`].
     pub const SPAWN: u16 = 9;
+    /// [`super::BirthRecord`].
+    pub const BIRTH: u16 = 10;
 }
 
 /// Which way bytes moved, seen from the process whose call moved them.
@@ -48,13 +50,36 @@ pub mod source {
 /// |---|---|---|---|
 /// | [`runtime::GO`] | goid of the running goroutine | – | – |
 /// | [`runtime::NGINX`] | sending to an upstream: socket cookie of the client's connection for whose request it is | bytes of that request's response that were sent | – |
+/// | [`runtime::PYTHON`] | address of the context that the thread has entered | – | – |
 pub mod runtime {
     /// Nobody: the thread is all that is known.
     pub const NONE: u8 = 0;
     /// Go.
     pub const GO: u8 = 1;
+    /// CPython.
+    pub const PYTHON: u8 = 2;
     /// nginx, and what was made of it.
     pub const NGINX: u8 = 4;
+}
+
+/// Registers that a probe may be told to read: the cookie of its link.
+pub mod register {
+    /// `RAX`.
+    pub const AX: u64 = 1;
+    /// `RBX`.
+    pub const BX: u64 = 2;
+    /// `RBP`.
+    pub const BP: u64 = 3;
+    /// `RDI`.
+    pub const DI: u64 = 4;
+    /// `R12`.
+    pub const R12: u64 = 5;
+    /// `R13`.
+    pub const R13: u64 = 6;
+    /// `R14`.
+    pub const R14: u64 = 7;
+    /// `R15`.
+    pub const R15: u64 = 8;
 }
 
 /// States of a TCP connection. Source: include/net/tcp_states.h.
@@ -297,3 +322,16 @@ pub struct SpawnRecord {
     pub site: u64,
 }
 const _: () = assert!(size_of::<SpawnRecord>() == 56);
+
+/// A context of Python was created as a copy of the current one. Written in `PyContext_CopyCurrent`, once per context.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct BirthRecord {
+    /// First.
+    pub header: Header,
+    /// Its address. Addresses are used again when a context is gone.
+    pub context: u64,
+    /// Address of the context that the thread had entered; 0 if none.
+    pub creator: u64,
+}
+const _: () = assert!(size_of::<BirthRecord>() == 48);

@@ -103,7 +103,7 @@ pub struct Process {
     pub runtime: u32,
     /// Zero.
     pub reserved: u32,
-    /// Where the runtime keeps what it works on: [`GoLayout`], by `runtime`.
+    /// Where the runtime keeps what it works on: [`GoLayout`] or [`PythonLayout`], by `runtime`.
     pub layout: [u64; 4],
 }
 const _: () = assert!(size_of::<Process>() == 48);
@@ -124,3 +124,20 @@ pub struct GoLayout {
     pub reserved: [u64; 2],
 }
 const _: () = assert!(size_of::<GoLayout>() == size_of::<[u64; 4]>());
+
+/// [`Process::layout`] of a CPython program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PythonLayout {
+    /// Address of `PyContext_Type`: what is no object of this type is no context.
+    pub context_type: u64,
+    /// Offset, from the thread's fs base, of the slot in which it keeps its `PyThreadState`.
+    pub state_slot: u32,
+    /// Offset of `context` in `PyThreadState`.
+    pub context_offset: u32,
+    /// Offset of `ctx_entered` in a context.
+    pub entered_offset: u32,
+    /// Zero.
+    pub reserved: [u32; 3],
+}
+const _: () = assert!(size_of::<PythonLayout>() == size_of::<[u64; 4]>());

@@ -10,6 +10,7 @@
 //! a link once given is never moved; whatever gets no parent is counted with its reason.
 //! Not here: bytes (see `assemble`), names (see `spans`), keeping or dropping a trace (see `sample`).
 mod client;
+mod context;
 mod evidence;
 mod explain;
 mod forest;
@@ -25,7 +26,7 @@ mod task;
 mod tests;
 mod waits;
 
-pub use explain::{ProcessLinks, TaskEvidence, ThreadEvidence, ThreadState};
+pub use explain::{ContextEvidence, ProcessLinks, TaskEvidence, ThreadEvidence, ThreadState};
 pub use reason::{Correlation, Unparented};
 
 use crate::{

@@ -51,7 +51,15 @@ impl Actor {
     pub fn goroutine(self) -> Option<NonZeroU64> {
         match self.task? {
             Task::Goroutine(number) => Some(number),
-            Task::Nginx(_) => None,
+            Task::Nginx(_) | Task::Context(_) => None,
+        }
+    }
+
+    /// The context that the thread had entered, of a Python program.
+    pub fn context(self) -> Option<NonZeroU64> {
+        match self.task? {
+            Task::Context(address) => Some(address),
+            Task::Goroutine(_) | Task::Nginx(_) => None,
         }
     }
 }
@@ -73,6 +81,8 @@ pub enum Wait {
 pub enum Task {
     /// Go: a number that is never given again in the life of a process.
     Goroutine(NonZeroU64),
+    /// Python: the address of the context that the thread has entered. Addresses are used again.
+    Context(NonZeroU64),
     /// nginx: for whose request it sends to an upstream; `None` where it does not, or does not say.
     Nginx(Option<Proxied>),
 }
@@ -198,6 +208,15 @@ pub struct Spawn {
     pub site: u64,
 }
 
+/// The birth of a context of Python: a task, a callback or a thread's work has one of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Birth {
+    /// The address of the new one.
+    pub context: NonZeroU64,
+    /// The one that its creator's thread had entered.
+    pub creator: Option<NonZeroU64>,
+}
+
 /// One thing the kernel side saw.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
@@ -246,6 +265,15 @@ pub enum Event<'a> {
         at: Nanos,
         /// Which.
         spawn: Spawn,
+    },
+    /// A context was created.
+    Birth {
+        /// Its process.
+        process: ProcessId,
+        /// When.
+        at: Nanos,
+        /// Which.
+        birth: Birth,
     },
     /// A process ended: what it had open will not be answered.
     Exit {

@@ -4,10 +4,12 @@
 //! - [`peer`]: which request is the other end of this one?
 //! - [`goroutine`]: for which open request does this goroutine work?
 //! - [`nginx`]: which request is nginx at on this connection?
+//! - [`context`]: which request does this context answer, or was it born for?
 //! - [`thread`]: which open request did this thread read, and do the threads of this process answer what they read?
 //! - [`only`]: is exactly one request open, and nothing else at work?
 //!
 //! Weighing them is in `client` and `server`, not here.
+pub(super) mod context;
 pub(super) mod only;
 pub(super) mod peer;
 pub(super) mod goroutine;

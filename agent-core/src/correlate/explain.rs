@@ -54,6 +54,21 @@ pub struct TaskEvidence {
     pub unnamed: u64,
 }
 
+/// What the contexts of a Python process have shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContextEvidence {
+    /// Requests are read or answered in contexts.
+    pub is_used: bool,
+    /// Contexts whose birth was seen.
+    pub births: u64,
+    /// A context answered requests of two connections at once: only those that are born for a request own it.
+    pub is_shared: bool,
+    /// Contexts that did nothing after the request that they were born for was answered.
+    pub kept: u32,
+    /// Contexts that did.
+    pub outlived: u32,
+}
+
 /// The links of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessLinks {
@@ -61,6 +76,8 @@ pub struct ProcessLinks {
     pub thread: ThreadEvidence,
     /// Evidence of its runtime.
     pub task: TaskEvidence,
+    /// Evidence of Python's contexts.
+    pub context: ContextEvidence,
     /// Destinations of such calls: there `only` is no evidence.
     pub background_destinations: usize,
     /// Calls made while no request was open, or that outlived the only one.
@@ -103,6 +120,13 @@ pub(super) fn explain(process: &Process) -> ProcessLinks {
             sites_withdrawn,
             named: process.nginx.named,
             unnamed: process.nginx.unnamed,
+        },
+        context: ContextEvidence {
+            is_used: process.lineage.is_used,
+            births: process.lineage.births,
+            is_shared: process.lineage.is_shared,
+            kept: process.lineage.proofs,
+            outlived: process.lineage.outlived,
         },
         background_destinations: process.background.destinations(),
         background_calls: process.background.calls,

@@ -3,10 +3,10 @@
 //! Shape: data only; who may change what is said in `forest`. Clock: event time.
 use super::{
     Unparented,
-    evidence::{goroutine::Goroutine, wire::Received},
+    evidence::{context::ContextId, goroutine::Goroutine, wire::Received},
 };
 use crate::{
-    event::{Nanos, Wait},
+    event::{Nanos, ProcessId, Wait},
     exchange::{Answering, Ended, ExchangeId, Opened},
     spans::{Evidence, SpanId, TraceId},
 };
@@ -88,6 +88,16 @@ pub(super) enum Caller {
     Goroutine(CallingGoroutine),
     /// nginx, for the candidate.
     Nginx,
+    /// CPython.
+    Context(CallingContext),
+}
+
+/// The context that made a call: its line leads to the candidate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CallingContext {
+    pub(super) context: ContextId,
+    /// When it called.
+    pub(super) at: Nanos,
 }
 
 /// The goroutine that asked for a call: it works for the candidate.
@@ -98,6 +108,17 @@ pub(super) struct CallingGoroutine {
     pub(super) at: Nanos,
     /// It had read the candidate; else it descends from the one that had.
     pub(super) is_reader: bool,
+}
+
+/// A request that was answered, and who did: the calls that were made for it are its family.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Family {
+    pub(super) request: ExchangeId,
+    pub(super) process: ProcessId,
+    /// When it was read.
+    pub(super) read_at: Nanos,
+    /// `None`: no context that is known.
+    pub(super) owner: Option<ContextId>,
 }
 
 /// One exchange.

@@ -4,6 +4,7 @@
 use super::{
     Map, Unparented,
     evidence::{
+        context::Lineage,
         goroutine::Goroutines,
         nginx::Lines,
         only::{Background, OpenRequests},
@@ -29,6 +30,7 @@ pub(super) struct Process {
     pub(super) threads: Threads,
     pub(super) goroutines: Goroutines,
     pub(super) nginx: Lines,
+    pub(super) lineage: Lineage,
     pub(super) open: OpenRequests,
     pub(super) background: Background,
     pub(super) contexts: Contexts,

@@ -76,6 +76,7 @@ impl Correlator {
         if let Some(Task::Nginx(_)) = opened.actor.task {
             process.nginx.opened(opened.conn, opened.id);
         }
+        process.lineage.open(opened.id, opened.head_at, opened.actor.context().is_some());
         if let Some(context) = &received.context {
             process.contexts.add(context, opened.id);
         }
@@ -140,6 +141,7 @@ impl Correlator {
 
     /// A response begins: who writes it tells whether the calls made by the reader were made for this request.
     pub(super) fn answer_server(&mut self, answering: Answering, out: &mut Vec<Span>) {
+        self.answer_in_context(&answering);
         let Some(node) = self.forest.get_mut(answering.id) else { return };
         let reader = node.opened.actor;
         let head_at = node.opened.head_at;
@@ -183,7 +185,7 @@ impl Correlator {
         let Some(node) = self.forest.get_mut(id) else { return };
         let reader = node.opened.actor;
         let calls = std::mem::take(&mut node.calls);
-        let answered = node.answering.is_some();
+        let (answered, head_at) = (node.answering.is_some(), node.opened.head_at);
         let Some(ended) = &node.ended else { return };
         let exact_end = (ended.end == End::Complete && !ended.incomplete.response_end).then_some(ended.at);
         // Without an answer there was either none, or it fell into a gap, and who knows what else did.
@@ -207,6 +209,9 @@ impl Correlator {
             if let Some(context) = &node.received.context {
                 process.contexts.remove(context, id);
             }
+        }
+        if !answered {
+            self.close_request(id, reader.process, head_at, out);
         }
         for call in calls {
             let Some(Candidate { by_thread, task, .. }) = self.candidate_of(call) else { continue };

@@ -10,7 +10,7 @@
 //! Not here: what each of them answers (see the module of its name, and the module of the same name under `evidence`).
 use super::{
     Correlator,
-    node::{Caller, Candidate, Prospect},
+    node::{Caller, Candidate, Family, Prospect},
     reason::Unparented,
 };
 use crate::{
@@ -27,9 +27,14 @@ impl Correlator {
     /// What a language runtime knows of a call that is sent; `None`: nothing, other evidence is asked.
     pub(super) fn task_prospect(&mut self, opened: &Opened) -> Option<Prospect> {
         match opened.actor.task {
+            Some(Task::Context(_)) => self.context_prospect(opened),
             // A goroutine may have asked although another thread sends the bytes.
-            None | Some(Task::Goroutine(_)) => self.goroutine_candidate(opened).map(Prospect::from),
+            Some(Task::Goroutine(_)) => self.goroutine_candidate(opened).map(Prospect::from),
             Some(Task::Nginx(named)) => self.nginx_prospect(opened, named),
+            None => match self.goroutine_candidate(opened) {
+                Some(candidate) => Some(candidate.into()),
+                None => self.context_prospect(opened),
+            },
         }
     }
 
@@ -45,6 +50,8 @@ impl Correlator {
         match caller {
             Caller::Goroutine(caller) => self.judge_goroutine(call, server, caller, answering, out),
             Caller::Nginx => self.judge_nginx(call, answering, out),
+            // It was adopted because of the answer.
+            Caller::Context(_) => {}
         }
     }
 
@@ -60,6 +67,7 @@ impl Correlator {
         match caller {
             Caller::Goroutine(caller) => self.judge_goroutine_at_end(call, server, caller, gap, out),
             Caller::Nginx => self.judge_nginx_at_end(call, server, gap, out),
+            Caller::Context(_) => {}
         }
     }
 
@@ -80,12 +88,19 @@ impl Correlator {
             Caller::Goroutine(caller) => self.judge_goroutine_stood(call, server, caller, in_full, out),
             // Its links are never held.
             Caller::Nginx => {}
+            Caller::Context(caller) => self.judge_context_stood(call, server, caller, in_full, out),
         }
     }
 
     /// The link is given once no loss can be told any more that speaks against it.
     pub(super) fn await_losses(&mut self, call: ExchangeId) {
         self.waits.told.push_back((Nanos(self.now.0.saturating_add(TOLD_NS)), call));
+    }
+
+    /// A request was answered in a process that keeps contexts: what was done for it will soon have been told.
+    pub(super) fn await_family(&mut self, family: Family) {
+        let deadline = Nanos(self.now.0.saturating_add(TOLD_NS));
+        self.waits.families.push_back((deadline, family));
     }
 
     /// No loss was told, or it was.
@@ -100,6 +115,7 @@ impl Correlator {
         let against = match caller {
             Caller::Goroutine(caller) => self.against_goroutine(process, server, caller),
             Caller::Nginx => None,
+            Caller::Context(caller) => self.against_context(call, server, caller),
         };
         match against {
             Some(reason) => self.unparent(call, reason, out),
@@ -112,6 +128,7 @@ impl Correlator {
         match caller {
             Caller::Goroutine(caller) => self.goroutine_reads_still(caller, server),
             Caller::Nginx => self.nginx_acts_still(server),
+            Caller::Context(_) => false,
         }
     }
 }

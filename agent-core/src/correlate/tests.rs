@@ -6,11 +6,14 @@
 //! `misses` says that the answer fell into a gap; without a request `tick`, `lost`, `exits`. At the end the agent stops.
 //! `claims` says which goroutine asks for the next request of a connection, `bears` (in the place of the request: the number of the
 //! child) that a goroutine was created at `site=`.
+//! `copies` says that a context of Python was created at an address (in the place of the request).
 //! A request that only one side of the script mentions has its other end on another node.
-//! Options: `ctx=<trace>.<parent>` (digits), `ctx=<trace>` (no parent), `unsampled`, `host=<name>`, `conn=<name>`, `go=<goroutine>`, `nat` (the
-//! client's end sees a virtual address), `inferred` (the end was inferred), `wait=call` and `wait=poll` (how the thread waits for the
-//! socket; else epoll), `nginx` (that is what the process is), `for=<conn>` and `after=<conn>` (nginx sends this for the request of that
-//! connection whose response has not, or has, begun).
+//! Options: `ctx=<trace>.<parent>` (digits), `ctx=<trace>` (no parent), `unsampled`, `host=<name>`, `conn=<name>`, `go=<goroutine>`, `in=<address of
+//! the Python context that the thread has entered>`, `nat` (the client's end sees a virtual address), `inferred` (the end was inferred),
+//! `wait=call` and `wait=poll` (how the thread waits for the socket; else epoll), `nginx` (that is what the process is), `for=<conn>` and
+//! `after=<conn>` (nginx sends this for the request of that connection whose response has not, or has, begun).
+mod context_truth;
+mod contexts;
 mod goroutine_truth;
 mod goroutines;
 mod lifetime;

@@ -5,7 +5,7 @@
 use super::{
     Correlator,
     evidence::peer::Key,
-    node::{Candidate, Cause},
+    node::{Candidate, Cause, Family},
     reason::Unparented,
 };
 use crate::{
@@ -31,6 +31,8 @@ pub(super) struct Waits {
     pub(super) threads: VecDeque<(Nanos, ProcessId)>,
     /// For a process to show that it calls there by itself.
     pub(super) only: VecDeque<(Nanos, ExchangeId)>,
+    /// For losses that may yet be told, of what was done for a request that is answered.
+    pub(super) families: VecDeque<(Nanos, Family)>,
     /// For losses that may yet be told.
     pub(super) told: VecDeque<(Nanos, ExchangeId)>,
     /// For what the caller, or others like it, may yet do that speaks against it.
@@ -82,6 +84,9 @@ impl Correlator {
         }
         while let Some((deadline, call)) = due(&mut self.waits.only, now, |entry| entry.0) {
             self.judge_only(call, deadline <= self.now, out);
+        }
+        while let Some((_, family)) = due(&mut self.waits.families, now, |entry| entry.0) {
+            self.judge_family(family, out);
         }
         while let Some((_, call)) = due(&mut self.waits.told, now, |entry| entry.0) {
             self.judge_task_told(call, out);

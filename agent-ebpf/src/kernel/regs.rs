@@ -7,7 +7,7 @@ use crate::kernel::{
 };
 use aya_ebpf::helpers::generated;
 use core::{ffi::c_void, mem::offset_of};
-use wirespan_common::reason::Reason;
+use wirespan_common::{event::register, reason::Reason};
 
 /// `struct pt_regs` of x86-64.
 #[repr(C)]
@@ -134,6 +134,22 @@ impl Registers {
     #[inline(always)]
     pub(crate) fn bx(self) -> Result<u64, Reason> {
         Typed::read(self.0, offset_of!(PtRegs, bx) as u32)
+    }
+
+    /// The one that user space named when it attached the probe, by [`register`].
+    #[inline(always)]
+    pub(crate) fn named(self, number: u64) -> Result<u64, Reason> {
+        match number {
+            register::AX => self.ax(),
+            register::BX => self.bx(),
+            register::BP => Typed::read(self.0, offset_of!(PtRegs, bp) as u32),
+            register::DI => Typed::read(self.0, offset_of!(PtRegs, di) as u32),
+            register::R12 => Typed::read(self.0, offset_of!(PtRegs, r12) as u32),
+            register::R13 => Typed::read(self.0, offset_of!(PtRegs, r13) as u32),
+            register::R14 => self.r14(),
+            register::R15 => Typed::read(self.0, offset_of!(PtRegs, r15) as u32),
+            _ => Err(Reason::Internal),
+        }
     }
 
     /// `R14`.

@@ -3,6 +3,7 @@
 //! Shape: one module per runtime, one arm per runtime in [`task`]. What cannot be read is zero: the thread is then all that is known.
 pub(crate) mod go;
 mod nginx;
+pub(crate) mod python;
 
 use crate::kernel::{access::Access, sock::TcpSocket, task::Task};
 use wirespan_common::{event::runtime, policy::Process};
@@ -18,6 +19,7 @@ pub(crate) fn task<A: Access>(
     match process.runtime as u8 {
         runtime::GO => [go::current(thread, process), 0, 0],
         runtime::NGINX => nginx::request(thread, socket, towards).unwrap_or_default(),
+        runtime::PYTHON => [python::current(thread, process), 0, 0],
         _ => [0; 3],
     }
 }

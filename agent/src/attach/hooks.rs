@@ -24,6 +24,8 @@ pub enum HookId {
     GoRequests,
     /// A goroutine is created.
     GoBirths,
+    /// A context of Python is created.
+    PythonBirths,
 }
 
 /// The ways to see bytes cross a socket (design §3.1).
@@ -195,6 +197,8 @@ const SENDING: &[&str] =
 /// Calls that may receive from one.
 const RECEIVING: &[&str] = &["read", "readv", "preadv2", "recvfrom", "recvmsg", "recvmmsg", "splice"];
 
+const THREAD: &[&str] = &["task_fsbase"];
+
 /// A place in the code of Go programs.
 macro_rules! uprobe {
     ($name:literal, $($fields:expr),*) => {
@@ -320,6 +324,17 @@ pub const HOOKS: &[Hook] = &[
         needed_for: "goroutines that a request's goroutine starts",
         optional: true,
         variants: uprobe!("go_spawn_uprobe",),
+    },
+    Hook {
+        id: HookId::PythonBirths,
+        needed_for: "tasks that a request's task starts",
+        optional: true,
+        variants: &[Variant {
+            kind: None,
+            attachments: &[attachment("python_birth_uprobe", Point::Uprobe)],
+            fields: &[THREAD],
+            doc: "+1 µs each time, +10 µs where the code has no better place; CPython 3.9 to 3.14 on x86-64, stripped or not",
+        }],
     },
 ];
 

@@ -5,6 +5,7 @@ use crate::{
         hooks::{HOOKS, HookId, Kind},
         load::{Loader, Room},
         policies::MarkIds,
+        pythons::Pythons,
         report::HookReport,
         uprobes::Images,
     },
@@ -74,6 +75,7 @@ pub struct Kernel {
     pub(in crate::attach) ebpf: Ebpf,
     pub(in crate::attach) marks: MarkIds,
     pub(in crate::attach) images: Images,
+    pub(in crate::attach) pythons: Pythons,
     report: Vec<HookReport>,
 }
 
@@ -113,7 +115,13 @@ impl Kernel {
             }
             report.push(chosen);
         }
-        Ok(Self { ebpf: loader.into_ebpf(), marks: MarkIds::default(), images: Images::default(), report })
+        Ok(Self {
+            ebpf: loader.into_ebpf(),
+            marks: MarkIds::default(),
+            images: Images::default(),
+            pythons: Pythons::default(),
+            report,
+        })
     }
 
     /// The ring of records. It can be taken once.

@@ -6,7 +6,7 @@ use crate::attach::kernel::{Error, Kernel};
 use aya::maps::{HashMap, MapData, MapError};
 use wirespan_common::{
     event::runtime,
-    policy::{GoLayout, Process, process},
+    policy::{GoLayout, Process, PythonLayout, process},
 };
 use wirespan_core::event::ProcessId;
 
@@ -19,6 +19,8 @@ pub enum Runtime {
     Go(GoLayout),
     /// The structures of nginx, whose first fields are the same in all builds.
     Nginx,
+    /// Contexts.
+    Python(PythonLayout),
 }
 
 impl Kernel {
@@ -34,6 +36,10 @@ impl Kernel {
                 row.layout = zerocopy::transmute!(layout);
             }
             Some(Runtime::Nginx) => row.runtime = u32::from(runtime::NGINX),
+            Some(Runtime::Python(layout)) => {
+                row.runtime = u32::from(runtime::PYTHON);
+                row.layout = zerocopy::transmute!(layout);
+            }
             None => {}
         }
         self.decide(id, row)

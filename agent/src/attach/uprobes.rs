@@ -27,29 +27,33 @@ use wirespan_core::event::ProcessId;
 const PLAIN_MAX: usize = 4_096;
 
 /// An executable: device, inode, and what changes when it is written anew.
-type ImageId = (u64, u64, i64, i64, u64);
+pub(in crate::attach) type ImageId = (u64, u64, i64, i64, u64);
 
 /// A file with probes.
-struct Image {
-    users: HashSet<ProcessId>,
-    runtime: Option<Runtime>,
-    links: Vec<(&'static str, UProbeLinkId)>,
+pub(in crate::attach) struct Image {
+    pub(in crate::attach) users: HashSet<ProcessId>,
+    pub(in crate::attach) runtime: Option<Runtime>,
+    pub(in crate::attach) links: Vec<(&'static str, UProbeLinkId)>,
     /// What was attached and what was not, in words.
-    notes: Vec<String>,
+    pub(in crate::attach) notes: Vec<String>,
 }
 
 /// Every file that was looked at.
 #[derive(Default)]
 pub(in crate::attach) struct Images {
-    with_probes: HashMap<ImageId, Image>,
+    pub(in crate::attach) with_probes: HashMap<ImageId, Image>,
     plain: HashSet<ImageId>,
 }
 
 impl Kernel {
-    /// Looks at the program of a process and attaches what helps to understand it. `None`: it is no Go program, or its goroutines
-    /// cannot be read.
+    /// Looks at the program of a process and attaches what helps to understand it. `None`: its runtime is not known, or says nothing
+    /// of what its threads work on, or not yet.
     pub fn look_into(&mut self, id: ProcessId) -> Option<Runtime> {
         self.leave_image(id);
+        self.look_into_go(id).or_else(|| self.look_into_python(id))
+    }
+
+    fn look_into_go(&mut self, id: ProcessId) -> Option<Runtime> {
         let path = PathBuf::from(format!("/proc/{}/exe", id.pid));
         let file = File::open(&path).ok()?;
         let image = image_id(&file)?;
@@ -79,6 +83,7 @@ impl Kernel {
 
     /// A child runs the same program as its parent.
     pub fn share_image(&mut self, parent: ProcessId, child: ProcessId) {
+        self.pythons.share(parent, child);
         for image in self.images.with_probes.values_mut().filter(|image| image.users.contains(&parent)) {
             image.users.insert(child);
         }
@@ -87,6 +92,7 @@ impl Kernel {
     /// Detaches from files that no process runs any more.
     pub fn release_images(&mut self, runs: impl Fn(ProcessId) -> bool) {
         let mut gone = Vec::new();
+        self.pythons.release(&runs);
         self.images.with_probes.retain(|_, image| {
             image.users.retain(|user| runs(*user));
             if image.users.is_empty() {
@@ -105,7 +111,8 @@ impl Kernel {
     #[must_use]
     pub fn program_notes(&self, id: ProcessId) -> Vec<String> {
         let image = self.images.with_probes.values().find(|image| image.users.contains(&id));
-        image.map(|image| image.notes.clone()).unwrap_or_default()
+        let own = self.pythons.note(id).map(str::to_owned).into_iter();
+        own.chain(image.map(|image| image.notes.clone()).unwrap_or_default()).collect()
     }
 
     fn leave_image(&mut self, id: ProcessId) {
@@ -144,7 +151,7 @@ impl Kernel {
         Image { users: HashSet::new(), runtime: program.identity.ok().map(Runtime::Go), links, notes }
     }
 
-    fn uprobe(&mut self, name: &str) -> Result<&mut UProbe, ProgramError> {
+    pub(in crate::attach) fn uprobe(&mut self, name: &str) -> Result<&mut UProbe, ProgramError> {
         self.ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
     }
 }
@@ -156,14 +163,14 @@ fn nginx_image() -> Image {
 }
 
 /// What a hook is needed for, and its program.
-fn probe_of(id: HookId) -> Option<(&'static str, &'static str)> {
+pub(in crate::attach) fn probe_of(id: HookId) -> Option<(&'static str, &'static str)> {
     let hook = HOOKS.iter().find(|hook| hook.id == id)?;
     let mut attachments = hook.variants.iter().flat_map(|variant| variant.attachments);
     let probe = attachments.find(|attachment| attachment.point == Point::Uprobe)?;
     Some((hook.needed_for, probe.program))
 }
 
-fn image_id(file: &File) -> Option<ImageId> {
+pub(in crate::attach) fn image_id(file: &File) -> Option<ImageId> {
     let facts = file.metadata().ok()?;
     Some((facts.dev(), facts.ino(), facts.mtime(), facts.mtime_nsec(), facts.size()))
 }

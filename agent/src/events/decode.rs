@@ -8,12 +8,13 @@ use std::{
 };
 use thiserror::Error;
 use wirespan_common::event::{
-    self as wire, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord,
-    ProgressRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime, source, tcp_state,
+    self as wire, BirthRecord, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header,
+    ListenRecord, ProgressRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime, source,
+    tcp_state,
 };
 use wirespan_core::event::{
-    Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Proxied, Reached, Segment, Source,
-    Spawn, Task, Uncopied, Wait,
+    Actor, Birth, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Proxied, Reached, Segment,
+    Source, Spawn, Task, Uncopied, Wait,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -93,6 +94,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
         kind::LISTEN => Ok(listen(fixed(bytes)?)),
         kind::CLAIM => Ok(claim(fixed(bytes)?)),
         kind::SPAWN => Ok(spawn(fixed(bytes)?)),
+        kind::BIRTH => Ok(birth(fixed(bytes)?)),
         _ => Err(Error::Unknown("kind")),
     }
 }
@@ -237,6 +239,15 @@ fn spawn(record: &SpawnRecord) -> Record<'_> {
     })
 }
 
+fn birth(record: &BirthRecord) -> Record<'_> {
+    let Some(context) = NonZeroU64::new(record.context) else { return Record::Nothing };
+    core(Event::Birth {
+        process: process(&record.header),
+        at: Nanos(record.header.at_ns),
+        birth: Birth { context, creator: NonZeroU64::new(record.creator) },
+    })
+}
+
 /// How the socket's owner waits.
 fn wait_of(bits: u16) -> Wait {
     match bits & (flags::BLOCKING | flags::POLLED) {
@@ -254,6 +265,7 @@ fn task_of(record: &BytesRecord) -> Option<Task> {
         runtime::NGINX => {
             Some(Task::Nginx((first != 0).then_some(Proxied { conn: ConnId(first), begun: second != 0 })))
         }
+        runtime::PYTHON => NonZeroU64::new(first).map(Task::Context),
         _ => None,
     }
 }

@@ -179,6 +179,8 @@ impl Observer {
             Record::Listen { process, local, at } => {
                 if let Some(known) = self.discovery.listen(process, local.port(), at) {
                     self.decide(&known, None);
+                } else if self.discovery.is_observed(process) {
+                    self.kernel.look_again_at(process, at);
                 }
             }
             Record::Nothing => {}
@@ -198,7 +200,7 @@ impl Observer {
                 work.moved_bytes += u64::from(segment.moved);
                 work.copied_bytes += segment.data.len() as u64;
             }
-            Event::Claim { process, .. } | Event::Spawn { process, .. }
+            Event::Claim { process, .. } | Event::Spawn { process, .. } | Event::Birth { process, .. }
                 if !self.discovery.is_observed(*process) =>
             {
                 return;
@@ -296,6 +298,7 @@ impl Observer {
         let mut commands: Vec<Command> = Vec::new();
         self.core.tick(at, lost, &mut |command| commands.push(command));
         self.obey(commands);
+        self.kernel.look_again(at);
         if at.since(self.swept) < SWEEP_NS {
             return;
         }
@@ -422,8 +425,20 @@ fn evidence_in_use(links: &ProcessLinks) -> String {
     } else {
         String::new()
     };
+    let context = &links.context;
+    let contexts = if context.is_used {
+        format!(
+            "; contexts: {} born, of those that a request was awaiting {} kept to it and {} did not{}",
+            context.births,
+            context.kept,
+            context.outlived,
+            if context.is_shared { "; one answers several requests at once" } else { "" }
+        )
+    } else {
+        String::new()
+    };
     format!(
-        "{state} (answered by their reader {}, by another {}; proofs {} of {}){tasks}",
+        "{state} (answered by their reader {}, by another {}; proofs {} of {}){tasks}{contexts}",
         thread.answered_by_reader, thread.answered_elsewhere, thread.proofs, thread.proofs_needed
     )
 }

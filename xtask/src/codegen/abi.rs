@@ -9,11 +9,11 @@ use std::{
 };
 use wirespan_common::{
     event::{
-        BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord,
-        ProgressRecord, SpawnRecord, StateRecord,
+        BirthRecord, BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, Header,
+        ListenRecord, ProgressRecord, SpawnRecord, StateRecord,
     },
     offsets::{Kernel, Offsets},
-    policy::{ConnectionState, GoLayout, Mark, Policy, Process},
+    policy::{ConnectionState, GoLayout, Mark, Policy, Process, PythonLayout},
 };
 
 /// One type's layout.
@@ -77,6 +77,7 @@ fn layouts() -> Vec<Layout> {
         ListenRecord { header, local, local_port, reserved }
         ClaimRecord { header, conn, goroutine }
         SpawnRecord { header, goroutine, parent_goroutine, site }
+        BirthRecord { header, context, creator }
         Mark { armed, seq, tail, tail_len, id }
         Policy { capture, head, reserved, marks }
         ConnectionState {
@@ -84,6 +85,7 @@ fn layouts() -> Vec<Layout> {
         }
         Process { flags, start_ticks, runtime, reserved, layout }
         GoLayout { tls_offset, goid_offset, parent_goid_offset, gopc_offset, reserved }
+        PythonLayout { context_type, state_slot, context_offset, entered_offset, reserved }
         Kernel { iter_ubuf_type, iter_iovec_type, recvmsg_flags_arg, follow_exec, high_water_bytes, tick_ns }
     }
 }

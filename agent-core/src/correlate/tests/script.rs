@@ -1,7 +1,7 @@
 //! Reads a script, drives a [`Correlator`] and renders what comes out.
 use crate::{
     correlate::{Correlator, Settings},
-    event::{Actor, ConnId, Endpoints, Nanos, ProcessId, Proxied, Spawn, Task, Wait},
+    event::{Actor, Birth, ConnId, Endpoints, Nanos, ProcessId, Proxied, Spawn, Task, Wait},
     exchange::{
         Answer, Answering, Call, End, Ended, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened,
         Role,
@@ -107,6 +107,10 @@ impl Stage {
                             site: option(&words[4..], "site").map_or(1, |site| site.parse().unwrap()),
                         };
                         self.correlator.spawn(actor.process, at, spawn);
+                    }
+                    "copies" => {
+                        let birth = Birth { context: request.parse().unwrap(), creator: actor.context() };
+                        self.correlator.birth(actor.process, at, birth);
                     }
                     "receives" => self.open(Role::Server, at, actor, request, &words[4..]),
                     "sends" => self.open(Role::Client, at, actor, request, &words[4..]),
@@ -237,12 +241,14 @@ fn time(word: &str) -> Nanos {
 
 fn actor(word: &str, options: &[&str]) -> Actor {
     let (letter, thread) = word.split_once('/').unwrap_or((word, "1"));
-    let goroutine =
-        options.iter().find_map(|word| word.strip_prefix("go=")).map(|word| word.parse().unwrap());
+    let number = |name: &str| option(options, name).and_then(|word| NonZeroU64::new(word.parse().unwrap()));
     Actor {
         process: process(letter.chars().next().unwrap()),
         tid: thread.parse().unwrap(),
-        task: goroutine.and_then(NonZeroU64::new).map(Task::Goroutine).or_else(|| nginx(options)),
+        task: number("go")
+            .map(Task::Goroutine)
+            .or(number("in").map(Task::Context))
+            .or_else(|| nginx(options)),
         wait: match option(options, "wait") {
             Some("call") => Wait::Call,
             Some("poll") => Wait::Poll,

@@ -83,7 +83,9 @@ fn one_of_each() -> Vec<Vec<u8>> {
         parent_goroutine: 5,
         site: 77,
     };
+    let birth = BirthRecord { header: header::<BirthRecord>(kind::BIRTH, 0), context: 4_096, creator: 0 };
     vec![
+        birth.as_bytes().to_vec(),
         claim.as_bytes().to_vec(),
         spawn.as_bytes().to_vec(),
         with_data(&bytes_record(b"GET /", 5), b"GET /"),
@@ -115,6 +117,24 @@ fn bytes_become_a_segment_with_ipv4_ends_and_its_actor() {
     assert_eq!(segment.actor.process, ProcessId { pid: 42, start_ticks: 7 });
     assert_eq!(segment.actor.tid, 43);
     assert_eq!(segment.actor.task, NonZeroU64::new(5).map(Task::Goroutine));
+}
+
+#[test]
+fn contexts_of_python_are_addresses_and_none_is_nobody() {
+    let mut record = bytes_record(b"GET /", 5);
+    record.runtime = runtime::PYTHON;
+    assert_eq!(segment_of(&with_data(&record, b"GET /")).actor.context(), NonZeroU64::new(5));
+    record.task = [0; 3];
+    assert_eq!(segment_of(&with_data(&record, b"GET /")).actor.task, None);
+    let mut birth = BirthRecord { header: header::<BirthRecord>(kind::BIRTH, 0), context: 64, creator: 0 };
+    let Ok(Record::Event { event: Event::Birth { birth: Birth { context, creator }, .. }, .. }) =
+        decode(birth.as_bytes())
+    else {
+        panic!("a birth");
+    };
+    assert_eq!((context.get(), creator), (64, None));
+    birth.context = 0;
+    assert!(matches!(decode(birth.as_bytes()), Ok(Record::Nothing)));
 }
 
 #[test]

@@ -1,0 +1,359 @@
+//! Evidence `task` of CPython: who answers a request is who acted for it, and so are those whom it created for that.
+//!
+//! Every task of asyncio, and everything that is handed to a thread with its context, runs in a *context* of its own, copied from its
+//! creator's. A socket call tells the context that its thread had entered, a birth the new context and its creator's:
+//! - the context that **answers** a request owns it: what it sent between reading and answering was for that request. Born in that
+//!   time, it is the request's own. One that was there before may be anybody's, until the process has shown that requests which
+//!   overlap are answered by contexts of their own;
+//! - a call of another context belongs to the request to which its **line** leads: its creator at its birth, that one's at its, …,
+//!   up to an owner in whose request's time the birth falls. It must have been sent, and its answer must have come, before the
+//!   request's own answer began: what is awaited is;
+//! - but a request may start a worker that all others share, or a poller. So the link is held: a context of the line that calls,
+//!   answers or creates others after the request's answer began has more to do than that request, and its links are void. It takes
+//!   several that kept to their request, and the more the more did not, before one is believed.
+//!
+//! Addresses are used again: a context is an address and its birth. A context that was there before the first birth of its address
+//! was seen is known by the address alone, and has no creator.
+//! What cannot be known: work handed over a queue to a task that was there before, work after the answer, work of threads that were
+//! handed no context. Measured: /docs/knowable/python.md.
+use crate::{
+    correlate::Map,
+    event::{ConnId, Nanos},
+    exchange::ExchangeId,
+};
+use smallvec::SmallVec;
+use std::{
+    collections::{BTreeSet, VecDeque},
+    num::NonZeroU64,
+};
+
+/// Contexts remembered per process: two seconds of ten thousand births each. Beyond, the one that did nothing for longest is nobody's.
+const CONTEXTS_MAX: usize = 32_768;
+/// Of one address: the interpreter gives the last one that was freed first.
+const LIVES_MAX: usize = 32;
+/// Steps from a context up to the one that owns a request.
+const STEPS_MAX: usize = 12;
+/// Calls of one context that wait, and children of one context in whose calls is looked.
+const CALLS_MAX: usize = 256;
+const CHILDREN_MAX: usize = 256;
+/// Contexts that are looked at when a request was answered.
+const FAMILY_MAX: usize = 1_024;
+/// Calls that wait in a process.
+const WAITING_MAX: usize = 32_768;
+/// Contexts that must have kept to their request, for each that did not and one more.
+const PROOFS_THAT_STOOD: u32 = 6;
+/// Overlapping requests that were answered by contexts of their own.
+const SEPARATIONS: u32 = 6;
+
+/// One life of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::correlate) struct ContextId(u64);
+
+/// Those between a caller and the owner, the caller first.
+pub(in crate::correlate) type Line = SmallVec<[ContextId; 4]>;
+
+/// A request that a context answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::correlate) struct Served {
+    pub(in crate::correlate) request: ExchangeId,
+    conn: ConnId,
+    /// When it was read, or the one before it on its connection answered.
+    from: Nanos,
+    /// When its answer began.
+    until: Nanos,
+}
+
+impl Served {
+    fn covers(&self, at: Nanos) -> bool {
+        self.from <= at && at <= self.until
+    }
+}
+
+/// To whom a call belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::correlate) enum BelongsTo {
+    /// To this request, whose owner is known.
+    Request { request: ExchangeId, owner: ContextId, line: Line },
+    /// To one that was answered before.
+    Answered,
+    /// The owner had several requests.
+    Several,
+    /// To none that is known.
+    Nobody,
+}
+
+#[derive(Debug)]
+struct Context {
+    /// When it was born, and of whom; `None`: it was there before.
+    born: Option<(Nanos, Option<ContextId>)>,
+    served: SmallVec<[Served; 1]>,
+    calls: SmallVec<[(Nanos, ExchangeId); 2]>,
+    children: SmallVec<[(Nanos, ContextId); 2]>,
+    /// When it last called, answered or created another.
+    acted: Nanos,
+    /// It answered requests of two connections at once.
+    is_shared: bool,
+    /// Counted, as one that kept to its request or did not.
+    is_counted: bool,
+}
+
+/// What the contexts of one process do.
+#[derive(Debug, Default)]
+pub(in crate::correlate) struct Lineage {
+    /// By address, in order of birth.
+    lives: Map<NonZeroU64, SmallVec<[(Nanos, ContextId); 1]>>,
+    contexts: Map<ContextId, Context>,
+    /// Oldest first, with their addresses.
+    order: VecDeque<(ContextId, NonZeroU64)>,
+    next: u64,
+    /// Requests whose owner may not be known yet, by the time at which they were read.
+    open: BTreeSet<(Nanos, ExchangeId)>,
+    /// Calls without a request, oldest first.
+    waiting: VecDeque<(Nanos, ExchangeId, ContextId)>,
+    last: Option<(Served, ContextId)>,
+    /// A request was read or answered in a context.
+    pub(in crate::correlate) is_used: bool,
+    /// A context answered requests of two connections at once.
+    pub(in crate::correlate) is_shared: bool,
+    /// Births seen.
+    pub(in crate::correlate) births: u64,
+    /// Overlapping requests that were answered by contexts of their own.
+    pub(in crate::correlate) separations: u32,
+    /// Contexts that kept to the request that they were born for.
+    pub(in crate::correlate) proofs: u32,
+    /// Contexts that did not.
+    pub(in crate::correlate) outlived: u32,
+}
+
+impl Lineage {
+    /// A context was born.
+    pub(in crate::correlate) fn bear(&mut self, address: NonZeroU64, creator: Option<NonZeroU64>, at: Nanos) {
+        self.births += 1;
+        let creator = creator.and_then(|creator| self.at(creator, at));
+        let id = self.add(address, Some((at, creator)), at);
+        if let Some(creator) = creator {
+            self.acts(creator, at);
+            if let Some(context) = self.contexts.get_mut(&creator) {
+                push_bounded(&mut context.children, (at, id), CHILDREN_MAX);
+            }
+        }
+    }
+
+    /// The context that was at an address at that time.
+    pub(in crate::correlate) fn at(&mut self, address: NonZeroU64, at: Nanos) -> Option<ContextId> {
+        match self.lives.get(&address) {
+            Some(lives) => lives.iter().rev().find(|(born, _)| *born <= at).map(|(_, id)| *id),
+            None => Some(self.add(address, None, at)),
+        }
+    }
+
+    fn add(&mut self, address: NonZeroU64, born: Option<(Nanos, Option<ContextId>)>, at: Nanos) -> ContextId {
+        while self.contexts.len() >= CONTEXTS_MAX {
+            self.forget_one(at);
+        }
+        self.next += 1;
+        let id = ContextId(self.next);
+        let lives = self.lives.entry(address).or_default();
+        // What was there before the first birth was there from the beginning.
+        lives.push((born.map_or(Nanos(0), |(at, _)| at), id));
+        if lives.len() > LIVES_MAX {
+            lives.remove(0);
+        }
+        let context = Context {
+            born,
+            served: SmallVec::new(),
+            calls: SmallVec::new(),
+            children: SmallVec::new(),
+            acted: Nanos(0),
+            is_shared: false,
+            is_counted: false,
+        };
+        self.contexts.insert(id, context);
+        self.order.push_back((id, address));
+        id
+    }
+
+    /// Forgets the oldest that has not acted for a while.
+    fn forget_one(&mut self, now: Nanos) {
+        const RECENT_NS: u64 = 5_000_000_000;
+        const CHANCES: usize = 16;
+        for chance in 0..=CHANCES {
+            let Some((id, address)) = self.order.pop_front() else { return };
+            let acted = self.contexts.get(&id).map_or(Nanos(0), |context| context.acted);
+            if chance < CHANCES && acted != Nanos(0) && now.since(acted) < RECENT_NS {
+                self.order.push_back((id, address));
+                continue;
+            }
+            self.contexts.remove(&id);
+            if let Some(lives) = self.lives.get_mut(&address) {
+                lives.retain(|(_, life)| *life != id);
+                if lives.is_empty() {
+                    self.lives.remove(&address);
+                }
+            }
+            return;
+        }
+    }
+
+    /// A context called, answered or created another.
+    pub(in crate::correlate) fn acts(&mut self, id: ContextId, at: Nanos) {
+        if let Some(context) = self.contexts.get_mut(&id) {
+            context.acted = context.acted.max(at);
+        }
+    }
+
+    /// A request was read.
+    pub(in crate::correlate) fn open(&mut self, request: ExchangeId, at: Nanos, in_context: bool) {
+        self.is_used |= in_context;
+        if self.is_used {
+            self.open.insert((at, request));
+        }
+    }
+
+    /// Its owner is known, or never will be.
+    pub(in crate::correlate) fn close(&mut self, request: ExchangeId, at: Nanos) {
+        self.open.remove(&(at, request));
+    }
+
+    /// A context called.
+    pub(in crate::correlate) fn call(&mut self, id: ContextId, at: Nanos, call: ExchangeId) {
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        push_bounded(&mut context.calls, (at, call), CALLS_MAX);
+        self.waiting.push_back((at, call, id));
+        if self.waiting.len() > WAITING_MAX {
+            self.waiting.pop_front();
+        }
+    }
+
+    /// A context answered a request.
+    pub(in crate::correlate) fn answer(
+        &mut self,
+        id: ContextId,
+        request: ExchangeId,
+        conn: ConnId,
+        read_at: Nanos,
+        at: Nanos,
+    ) {
+        self.is_used = true;
+        self.acts(id, at);
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        let before = context.served.iter().rev().find(|served| served.conn == conn);
+        let from = before.map_or(read_at, |before| read_at.max(before.until));
+        let served = Served { request, conn, from, until: at };
+        let overlaps = |other: &Served| other.conn != conn && other.until >= from && other.from <= at;
+        context.is_shared |= context.served.iter().any(overlaps);
+        self.is_shared |= context.is_shared;
+        push_bounded(&mut context.served, served, CALLS_MAX);
+        if self.last.is_some_and(|(last, by)| by != id && overlaps(&last)) {
+            self.separations = self.separations.saturating_add(1);
+        }
+        self.last = Some((served, id));
+    }
+
+    /// The calls that may belong to a request that was answered, and who made them.
+    pub(in crate::correlate) fn family(
+        &self,
+        owner: ContextId,
+        request: ExchangeId,
+    ) -> Vec<(Nanos, ExchangeId, ContextId)> {
+        let mut calls = Vec::new();
+        let served = self
+            .contexts
+            .get(&owner)
+            .and_then(|context| context.served.iter().rev().find(|served| served.request == request));
+        let Some(served) = served else { return calls };
+        let mut next = vec![owner];
+        let mut looked_at = 0;
+        while let Some(id) = next.pop() {
+            let Some(context) = self.contexts.get(&id) else { continue };
+            let mine = context.calls.iter().filter(|(at, _)| served.covers(*at));
+            calls.extend(mine.map(|(at, call)| (*at, *call, id)));
+            looked_at += 1;
+            if looked_at < FAMILY_MAX {
+                let children = context.children.iter().filter(|(born, _)| served.covers(*born));
+                next.extend(children.map(|(_, child)| *child));
+            }
+        }
+        calls
+    }
+
+    /// To which request what a context did at that time belongs.
+    pub(in crate::correlate) fn belongs(&self, caller: ContextId, at: Nanos) -> BelongsTo {
+        let mut line = Line::new();
+        let (mut id, mut time) = (caller, at);
+        let mut was_answered = false;
+        for _ in 0..=STEPS_MAX {
+            let Some(context) = self.contexts.get(&id) else { break };
+            let mut serves = context.served.iter().filter(|served| served.covers(time));
+            match (serves.next(), serves.next()) {
+                (Some(_), Some(_)) => return BelongsTo::Several,
+                (Some(served), None) if at <= served.until => {
+                    return BelongsTo::Request { request: served.request, owner: id, line };
+                }
+                (Some(_), None) => return BelongsTo::Answered,
+                (None, _) => {}
+            }
+            was_answered |= context.served.iter().any(|served| served.until < time);
+            let Some((born, Some(creator))) = context.born else { break };
+            line.push(id);
+            (id, time) = (creator, born);
+        }
+        if was_answered { BelongsTo::Answered } else { BelongsTo::Nobody }
+    }
+
+    /// Whether the owner of a request is its own.
+    pub(in crate::correlate) fn is_own(&self, owner: ContextId, request: ExchangeId) -> bool {
+        let Some(context) = self.contexts.get(&owner) else { return false };
+        let Some(served) = context.served.iter().find(|served| served.request == request) else {
+            return false;
+        };
+        let born_for_it = context.born.is_some_and(|(born, _)| served.covers(born));
+        !context.is_shared && (born_for_it || (!self.is_shared && self.separations >= SEPARATIONS))
+    }
+
+    /// One of a line did something after a request's answer began.
+    pub(in crate::correlate) fn has_outlived(&self, line: &[ContextId], answered: Nanos) -> bool {
+        line.iter().any(|id| self.contexts.get(id).is_none_or(|context| context.acted > answered))
+    }
+
+    /// Those of a line kept to the request that they were born for, or did not.
+    pub(in crate::correlate) fn count(&mut self, line: &[ContextId], answered: Nanos) {
+        for id in line {
+            let Some(context) = self.contexts.get_mut(id) else { continue };
+            if std::mem::replace(&mut context.is_counted, true) {
+                continue;
+            }
+            if context.acted > answered {
+                self.outlived = self.outlived.saturating_add(1);
+            } else {
+                self.proofs = self.proofs.saturating_add(1);
+            }
+        }
+    }
+
+    /// Whether contexts that are born for a request keep to it, as far as was seen.
+    pub(in crate::correlate) fn is_believed(&self) -> bool {
+        self.proofs >= PROOFS_THAT_STOOD.saturating_mul(self.outlived.saturating_add(1))
+    }
+
+    /// The oldest call that can belong to no request any more but to those that are answered.
+    pub(in crate::correlate) fn take_settled(&mut self) -> Option<(Nanos, ExchangeId, ContextId)> {
+        let oldest = self.open.first().map_or(Nanos(u64::MAX), |(at, _)| *at);
+        let (at, call, id) = self.waiting.pop_front_if(|(at, ..)| *at < oldest)?;
+        if let Some(context) = self.contexts.get_mut(&id) {
+            context.calls.retain(|(_, own)| *own != call);
+        }
+        Some((at, call, id))
+    }
+}
+
+/// The oldest goes.
+fn push_bounded<T, const N: usize>(list: &mut SmallVec<[T; N]>, value: T, most: usize)
+where
+    [T; N]: smallvec::Array<Item = T>,
+{
+    if list.len() >= most {
+        list.remove(0);
+    }
+    list.push(value);
+}

@@ -1,0 +1,223 @@
+//! Nothing false among Python's contexts: random programs whose paths tell the truth, with stretches of their history lost.
+//!
+//! Shape: a seed → a script in which every call's path is that of the request it is made for → trees in which a child's path is its
+//! parent's. What no request caused, or what nobody may know, has a path of its own. Addresses are used again as soon as they are free.
+use super::{script::run, simulation::Random};
+use crate::correlate::Settings;
+use proptest::prelude::*;
+
+struct Program {
+    random: Random,
+    /// Time in microseconds and line.
+    lines: Vec<(u64, String)>,
+    /// Addresses, and when they are free again.
+    addresses: Vec<u64>,
+    /// Shared workers, and when they are free again.
+    workers: Vec<(usize, u64)>,
+    polls_until: u64,
+    calls: usize,
+    /// Calls that keep to their request, by its own task and by others.
+    own: usize,
+    awaited: usize,
+    hazards: bool,
+}
+
+impl Program {
+    fn say(&mut self, at: u64, text: String) {
+        self.lines.push((at, format!("A/1 {text}")));
+    }
+
+    /// A context that lives until `until`; 0: for ever.
+    fn copy(&mut self, at: u64, creator: usize, until: u64) -> usize {
+        let address = self.addresses.iter().position(|free| *free < at).unwrap_or(self.addresses.len());
+        self.addresses.resize(self.addresses.len().max(address + 1), 0);
+        self.addresses[address] = if until == 0 { u64::MAX } else { until };
+        self.say(at, format!("copies {} in={creator}", address + 1_000));
+        address + 1_000
+    }
+
+    fn free(&mut self, context: usize, at: u64) {
+        self.addresses[context - 1_000] = at;
+    }
+
+    /// When it has its answer.
+    fn call(&mut self, at: u64, context: usize, path: &str) -> u64 {
+        self.calls += 1;
+        let name = format!("c{}", self.calls);
+        let read = at + 50 + self.random.below(2_000);
+        self.say(at, format!("sends {name} /{path} in={context}"));
+        self.say(read, format!("reads {name} in=7"));
+        read
+    }
+
+    /// A task of its own makes a call and is awaited.
+    fn child(&mut self, at: u64, parent: usize, path: &str, depth: u64) -> u64 {
+        let child = self.copy(at, parent, 0);
+        let begins = at + 1 + self.random.below(30);
+        let done = if depth > 0 && self.random.below(3) == 0 {
+            self.child(begins, child, path, depth - 1)
+        } else {
+            self.awaited += 1;
+            self.call(begins, child, path)
+        };
+        self.free(child, done + 1);
+        done + 2
+    }
+
+    /// One request of a kept connection; when it is answered.
+    fn serve(&mut self, at: u64, connection: usize, path: &str) -> u64 {
+        let reader = 100 + connection;
+        self.say(at, format!("receives {path} /{path} in={reader} conn=k{connection}"));
+        let task = self.copy(at + 1, reader, 0);
+        let mut now = at + 2 + self.random.below(300);
+        for _ in 0..self.random.below(5) {
+            now = match self.random.below(if self.hazards { 10 } else { 6 }) {
+                0..3 => {
+                    self.own += 1;
+                    self.call(now, task, path)
+                }
+                3..6 => {
+                    let ends: Vec<u64> =
+                        (0..1 + self.random.below(3)).map(|n| self.child(now + n, task, path, 2)).collect();
+                    ends.into_iter().max().unwrap_or(now)
+                }
+                6 => self.hand_over(now, task, path),
+                7 => self.leave(now, task, path),
+                8 => self.poll(now, task),
+                _ => {
+                    let timer = self.copy(now, task, now + 5_000);
+                    let at = now + self.random.below(4_000);
+                    self.copy(at, timer, at + 10);
+                    now
+                }
+            } + 5
+                + self.random.below(200);
+        }
+        self.say(now, format!("answers {path} in={task}"));
+        self.free(task, now + 1);
+        now
+    }
+
+    /// A task that nobody awaits.
+    fn leave(&mut self, at: u64, task: usize, path: &str) -> u64 {
+        let left = self.copy(at, task, 0);
+        let later = at + self.random.below(9_000);
+        let done = self.call(later, left, path);
+        self.free(left, done + 1);
+        at
+    }
+
+    /// A request starts what asks on nobody's behalf.
+    fn poll(&mut self, at: u64, task: usize) -> u64 {
+        if self.polls_until < at {
+            let poller = self.copy(at, task, 0);
+            let mut now = at + 1;
+            for n in 0..40 {
+                now = self.call(now, poller, &format!("poll{at}-{n}")) + self.random.below(8_000);
+            }
+            self.free(poller, now);
+            self.polls_until = now;
+        }
+        at
+    }
+
+    /// By one of a few workers that the first requests start. A worker that is started takes whatever job is next.
+    fn hand_over(&mut self, at: u64, task: usize, path: &str) -> u64 {
+        let mut free = self.workers.iter().position(|(_, free)| *free < at);
+        if self.workers.len() < 3 {
+            let worker = self.copy(at, task, 0);
+            self.workers.push((worker, at + self.random.below(500)));
+            free = free.or(Some(self.workers.len() - 1));
+        }
+        let at_worker = free.unwrap_or_default();
+        let (worker, busy) = self.workers[at_worker];
+        let done = self.call(at.max(busy) + 1, worker, path);
+        self.workers[at_worker].1 = done;
+        done
+    }
+
+    /// Stretches of up to three milliseconds are gone, and that is told soon after.
+    fn lose(&mut self, losses: usize) {
+        let end = self.lines.last().map_or(0, |(at, _)| *at);
+        for _ in 0..losses {
+            let from = self.random.below(end);
+            let until = from + self.random.below(3_000);
+            self.lines.retain(|(at, line)| line.ends_with("lost") || !(from..until).contains(at));
+            self.lines.push((until + self.random.below(3_000), "lost".to_owned()));
+        }
+        self.lines.sort_by_key(|(at, _)| *at);
+    }
+}
+
+struct Score {
+    own: usize,
+    awaited: usize,
+    linked: usize,
+    wrong: Vec<String>,
+}
+
+fn play(seed: u64, connections: usize, requests: usize, losses: usize, hazards: bool) -> Score {
+    let mut program = Program {
+        random: Random::new(seed),
+        lines: Vec::new(),
+        addresses: Vec::new(),
+        workers: Vec::new(),
+        polls_until: 0,
+        calls: 0,
+        own: 0,
+        awaited: 0,
+        hazards,
+    };
+    let mut free: Vec<u64> = vec![1_000; connections];
+    for request in 0..requests {
+        let connection = (0..free.len()).min_by_key(|at| free[*at]).unwrap_or_default();
+        let at = free[connection] + program.random.below(300);
+        free[connection] = program.serve(at, connection, &format!("r{request}")) + 20;
+    }
+    program.lines.sort_by_key(|(at, _)| *at);
+    program.lose(losses);
+    let end = program.lines.last().map_or(0, |(at, _)| *at);
+    // Ticks as the pipeline sends them, until all that is held is decided.
+    program.lines.extend((0..end / 20_000 + 300).map(|n| (n * 20_000, "tick".to_owned())));
+    program.lines.sort_by_key(|(at, _)| *at);
+    let lines = program.lines.iter().map(|(at, line)| format!("{:.3} {line}\n", *at as f64 / 1e3));
+    let (_, text) = run(Settings::default(), &lines.collect::<String>());
+    let mut score = Score { own: program.own, awaited: program.awaited, linked: 0, wrong: Vec::new() };
+    let mut server = "";
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["A", "server", path, ..] => server = path,
+            ["A", "client", path, "(task)", ..] if path == server => score.linked += 1,
+            ["A", "client", path, evidence, ..] if evidence != "(none:" => {
+                score.wrong.push(format!("{path} below {server} by {evidence}"));
+            }
+            _ => {}
+        }
+    }
+    score
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_link_is_false_whatever_contexts_do_and_whatever_is_lost(
+        seed: u64,
+        connections in 1_usize..40,
+        losses in 0_usize..4,
+        hazards: bool,
+    ) {
+        let score = play(seed, connections, 300, losses, hazards);
+        prop_assert!(score.wrong.is_empty(), "{:?}", score.wrong);
+    }
+}
+
+#[test]
+fn what_can_be_known_is_known() {
+    for connections in [1, 8, 64] {
+        let Score { own, awaited, linked, wrong } = play(7, connections, 2_000, 0, false);
+        assert!(wrong.is_empty(), "{wrong:?}");
+        assert_eq!(linked, own + awaited, "{connections}");
+    }
+}

@@ -1,0 +1,37 @@
+//! Contexts of CPython. Source: Include/internal/pycore_context.h `_pycontextobject` (3.9 to 3.14); where a thread keeps its state,
+//! and that its context, is told by user space.
+use crate::kernel::{task::Task, user};
+use wirespan_common::policy::{Process, PythonLayout};
+
+/// `PyObject.ob_type`.
+const TYPE_OFFSET: u64 = 8;
+
+#[inline(always)]
+fn layout(process: &Process) -> &PythonLayout {
+    zerocopy::transmute_ref!(&process.layout)
+}
+
+/// Address of the context that the thread has entered, 0 if none: the base context of a thread is nobody's in particular.
+///
+/// The state is read from the slot that `PyGILState_Ensure` uses: it is there while the thread has let go of the interpreter too,
+/// as it has around every socket call.
+#[inline(always)]
+pub(crate) fn current(thread: Task, process: &Process) -> u64 {
+    entered(thread, process).unwrap_or_default()
+}
+
+/// Is there a context at this address?
+#[inline(always)]
+pub(crate) fn is_context(address: u64, process: &Process) -> bool {
+    user::read::<u64>(address.wrapping_add(TYPE_OFFSET)) == Some(layout(process).context_type)
+}
+
+#[inline(always)]
+fn entered(thread: Task, process: &Process) -> Option<u64> {
+    let layout = layout(process);
+    let base = thread.thread_storage().ok()?;
+    let state: u64 = user::read(base.wrapping_add(u64::from(layout.state_slot)))?;
+    let context: u64 = user::read(state.wrapping_add(u64::from(layout.context_offset)))?;
+    let entered: u32 = user::read(context.wrapping_add(u64::from(layout.entered_offset)))?;
+    (entered == 1 && is_context(context, process)).then_some(context)
+}

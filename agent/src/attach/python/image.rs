@@ -1,0 +1,118 @@
+//! The file that holds the interpreter: a program or a library.
+//!
+//! Shape: an ELF file → the addresses of a few exported names, and pieces of its code. Names that are exported are there in stripped
+//! files too. Source: <https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html>. x86-64 only.
+use object::{
+    LittleEndian, elf,
+    read::{
+        ReadCache,
+        elf::{FileHeader as _, ProgramHeader as _, Sym as _},
+    },
+};
+use std::{collections::HashSet, fs::File, os::unix::fs::FileExt as _};
+
+type Header = elf::FileHeader64<LittleEndian>;
+const LE: LittleEndian = LittleEndian;
+
+/// A piece of code is never larger.
+const PIECE_MAX: u64 = 4_096;
+
+/// Addresses in the file, zero if it does not export the name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Names {
+    pub(super) runtime: u64,
+    pub(super) context_type: u64,
+    pub(super) copy_current: u64,
+    /// Since 3.11.
+    pub(super) version: u64,
+    /// Since 3.9.
+    pub(super) get_interpreter: u64,
+}
+
+/// See the file's doc.
+pub(super) struct Image<'a> {
+    file: &'a File,
+    /// Loaded parts: address, offset, size.
+    loaded: Vec<(u64, u64, u64)>,
+    /// It may be loaded anywhere.
+    is_movable: bool,
+    pub(super) names: Names,
+    /// Addresses of everything that it exports.
+    exported: HashSet<u64>,
+}
+
+impl<'a> Image<'a> {
+    /// `None`: no interpreter is in it.
+    pub(super) fn read(file: &'a File) -> Option<Image<'a>> {
+        let cache = ReadCache::new(file);
+        let header = Header::parse(&cache).ok()?;
+        if header.e_machine.get(LE) != elf::EM_X86_64 {
+            return None;
+        }
+        let table = header.sections(LE, &cache).ok()?;
+        let symbols = table.symbols(LE, &cache, elf::SHT_DYNSYM).ok()?;
+        let mut names = Names::default();
+        let mut exported = HashSet::new();
+        for symbol in symbols.iter() {
+            exported.insert(symbol.st_value(LE));
+            let place = match symbol.name(LE, symbols.strings()) {
+                Ok(b"_PyRuntime") => &mut names.runtime,
+                Ok(b"PyContext_Type") => &mut names.context_type,
+                Ok(b"PyContext_CopyCurrent") => &mut names.copy_current,
+                Ok(b"Py_Version") => &mut names.version,
+                Ok(b"PyThreadState_GetInterpreter") => &mut names.get_interpreter,
+                _ => continue,
+            };
+            *place = symbol.st_value(LE);
+        }
+        if names.runtime == 0 || names.context_type == 0 {
+            return None;
+        }
+        let segments = header.program_headers(LE, &cache).ok()?;
+        let loaded = segments.iter().filter(|segment| segment.p_type(LE) == elf::PT_LOAD);
+        Some(Image {
+            file,
+            loaded: loaded.map(|s| (s.p_vaddr(LE), s.p_offset(LE), s.p_filesz(LE))).collect(),
+            is_movable: header.e_type.get(LE) == elf::ET_DYN,
+            names,
+            exported,
+        })
+    }
+
+    /// A function of its own name begins here.
+    pub(super) fn is_named(&self, address: u64) -> bool {
+        self.exported.contains(&address)
+    }
+
+    /// What is added to addresses of the file, if its first byte was loaded at `start`.
+    pub(super) fn base(&self, start: u64) -> Option<u64> {
+        if !self.is_movable {
+            return Some(0);
+        }
+        let (address, offset, _) = self.loaded.first()?;
+        start.checked_sub(address.checked_sub(*offset)?)
+    }
+
+    /// Where an address is in the file.
+    pub(super) fn offset_of(&self, address: u64) -> Option<u64> {
+        self.loaded.iter().find_map(|(start, offset, size)| {
+            let inside = address.checked_sub(*start).filter(|inside| inside < size)?;
+            offset.checked_add(inside)
+        })
+    }
+
+    /// Bytes at an address; fewer at the end of a loaded part.
+    pub(super) fn bytes(&self, address: u64, len: u64) -> Option<Vec<u8>> {
+        let (start, offset, size) =
+            self.loaded.iter().find(|(start, _, size)| address.wrapping_sub(*start) < *size)?;
+        let inside = address.wrapping_sub(*start);
+        let mut bytes = vec![0; usize::try_from(len.min(size - inside).min(PIECE_MAX)).ok()?];
+        self.file.read_exact_at(&mut bytes, offset.checked_add(inside)?).ok()?;
+        Some(bytes)
+    }
+
+    /// A number at an address that is not written at run time.
+    pub(super) fn word(&self, address: u64) -> Option<u64> {
+        self.bytes(address, 8)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+    }
+}
