@@ -2,7 +2,7 @@
 //!
 //! Source: arch/x86/include/asm/ptrace.h, arch/x86/entry/syscalls/syscall_64.tbl (v6.18). x86-64 only.
 use crate::kernel::{
-    access::{Access, Typed},
+    access::{Access, Probed, Typed},
     task::Task,
 };
 use aya_ebpf::helpers::generated;
@@ -139,17 +139,19 @@ impl Registers {
     /// The one that user space named when it attached the probe, by [`register`].
     #[inline(always)]
     pub(crate) fn named(self, number: u64) -> Result<u64, Reason> {
-        match number {
-            register::AX => self.ax(),
-            register::BX => self.bx(),
-            register::BP => Typed::read(self.0, offset_of!(PtRegs, bp) as u32),
-            register::DI => Typed::read(self.0, offset_of!(PtRegs, di) as u32),
-            register::R12 => Typed::read(self.0, offset_of!(PtRegs, r12) as u32),
-            register::R13 => Typed::read(self.0, offset_of!(PtRegs, r13) as u32),
-            register::R14 => self.r14(),
-            register::R15 => Typed::read(self.0, offset_of!(PtRegs, r15) as u32),
-            _ => Err(Reason::Internal),
-        }
+        let place = match number {
+            register::AX => offset_of!(PtRegs, ax),
+            register::BX => offset_of!(PtRegs, bx),
+            register::BP => offset_of!(PtRegs, bp),
+            register::DI => offset_of!(PtRegs, di),
+            register::R12 => offset_of!(PtRegs, r12),
+            register::R13 => offset_of!(PtRegs, r13),
+            register::R14 => offset_of!(PtRegs, r14),
+            register::R15 => offset_of!(PtRegs, r15),
+            _ => return Err(Reason::Internal),
+        };
+        // The verifier wants a load from the context to be at a place that it knows.
+        Probed::read(self.0, place as u32)
     }
 
     /// `R14`.
