@@ -25,7 +25,7 @@ pub(super) struct Confirm {
 /// The queues.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    /// For the other end of a connection.
+    /// For the other end of a connection; calls, as long as they are under way.
     pub(super) peer: VecDeque<(Nanos, ExchangeId, Key)>,
     /// For the threads of a process to show how they work: the oldest in its `held`.
     pub(super) threads: VecDeque<(Nanos, ProcessId)>,
@@ -68,8 +68,14 @@ impl Correlator {
     /// Decides what has waited long enough for its peer, or for the threads of its process.
     pub(super) fn stop_waiting(&mut self, now: Nanos, out: &mut Vec<Span>) {
         while let Some((_, id, key)) = due(&mut self.waits.peer, now, |entry| entry.0) {
-            self.peers.remove(key, id);
             self.stop_peer_wait(id, out);
+            // A busy receiver may read a request long after it was sent, but not after it has answered it.
+            if now != Nanos(u64::MAX) && self.is_under_way(id) {
+                let again = self.now.0.saturating_add(self.settings.peer_wait_ns.max(1));
+                self.waits.peer.push_back((Nanos(again), id, key));
+            } else {
+                self.peers.remove(key, id);
+            }
         }
         while let Some((_, process)) = due(&mut self.waits.threads, now, |entry| entry.0) {
             let Some(call) = self.processes.get_mut(process).and_then(|process| process.held.pop_front())
@@ -101,6 +107,11 @@ impl Correlator {
             }
         }
         self.counts.spans += self.forest.take_emitted();
+    }
+
+    /// A call that was sent and has not ended.
+    fn is_under_way(&self, id: ExchangeId) -> bool {
+        self.forest.get(id).is_some_and(|node| node.opened.role == Role::Client && node.ended.is_none())
     }
 
     fn stop_peer_wait(&mut self, id: ExchangeId, out: &mut Vec<Span>) {

@@ -53,6 +53,27 @@ fn it_does_not_matter_which_end_is_seen_first_and_no_child_starts_before_its_par
 }
 
 #[test]
+fn a_busy_receiver_may_read_a_request_long_after_it_was_sent() {
+    check(
+        "0 A/1 receives r1 /checkout
+         1 A/1 sends r2 /order
+         150 tick
+         300 tick
+         600 B/1 receives r2 /order
+         601 B/1 answers r2
+         602 A/1 reads r2
+         605 A/1 answers r1
+         1000 tick",
+        expect![[r#"
+            trace 1
+              A server /checkout (none)
+                A client /order (only)
+                  B server /order (peer)
+        "#]],
+    );
+}
+
+#[test]
 fn the_ends_are_joined_through_address_translation_by_number_and_head() {
     check(
         "0 A/1 sends r2 /order nat
