@@ -4,7 +4,9 @@
 //! request asks for), `table` (which programs), `load` (who asks), `stage` (one cell played), `report` (the table).
 //! A runtime is one row of the table and one program under `tests/apps/truth`; nothing else names it.
 pub mod load;
+mod network;
 pub mod plan;
 pub mod report;
 pub mod stage;
 pub mod table;
+mod translated;

@@ -21,6 +21,8 @@ pub struct Runtime {
     pub habit: &'static str,
     /// Its workers do not listen: the agent must be told which processes they are.
     pub hidden_workers: bool,
+    /// An observed client that pipelines, and the leaf, each in a network of its own, with translation between them.
+    pub translated: bool,
     /// Starts it.
     pub start: fn(&Paths<'_>) -> Command,
     /// Share of the calls within its processes whose parent must be found; none if nothing is promised yet.
@@ -69,6 +71,7 @@ const NOTHING: Runtime = Runtime {
     rules: FREE,
     habit: "",
     hidden_workers: false,
+    translated: false,
     start: go,
     promise: None,
     short: None,
@@ -183,6 +186,7 @@ pub const RUNTIMES: &[Runtime] = &[
         ..NOTHING
     },
     Runtime { name: "nginx", rules: PROXY, start: nginx, promise: Some(0.99), short: Some(8), ..NOTHING },
+    Runtime { name: "network", translated: true, short: Some(64), ..NOTHING },
 ];
 
 fn python(paths: &Paths<'_>, program: &str) -> Command {
