@@ -61,10 +61,12 @@ impl Caller {
     fn work(&self, mut dice: Dice) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         loop {
-            let mut connection = eventually("a connection", PATIENCE, || Ok(Connection::open(self.target).ok()))?;
+            let mut connection =
+                eventually("a connection", PATIENCE, || Ok(Connection::open(self.target).ok()))?;
             for _ in 0..dice.of(&[1, 1, 2, BATCHES]) {
                 let batch = dice.of(&[1, 1, 2, 3, PIPELINED]);
-                let batch: Vec<Row> = (0..batch).map_while(|_| self.row(&mut dice).transpose()).collect::<Result<_>>()?;
+                let batch: Vec<Row> =
+                    (0..batch).map_while(|_| self.row(&mut dice).transpose()).collect::<Result<_>>()?;
                 if batch.is_empty() {
                     return Ok(rows);
                 }

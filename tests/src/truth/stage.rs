@@ -120,6 +120,8 @@ pub fn play(
         requests,
         rules: runtime.rules,
         seed: concurrency as u64,
+        brief: runtime.brief,
+        leaves: runtime.leaves,
     };
     let rows = load::run(order)?;
     let time = begun.elapsed();

@@ -148,7 +148,8 @@ impl Table {
             }
         }
         if let Found::One(id) = found {
-            let seen = ends.iter().find(|end| end.id == id && end.role == Role::Server).unwrap_or(&own).client;
+            let seen =
+                ends.iter().find(|end| end.id == id && end.role == Role::Server).unwrap_or(&own).client;
             self.remove(Table::key(opened), id);
             self.learn_address(seen.ip());
         }
