@@ -3,8 +3,11 @@
 //! Shape: [`table::Runtime`] × concurrency → [`stage::Cell`]: figures and findings. Rooms in reading order: `plan` (what a
 //! request asks for), `table` (which programs), `load` (who asks), `stage` (one cell played), `report` (the table).
 //! A runtime is one row of the table and one program under `tests/apps/truth`; nothing else names it.
+pub mod classes;
 pub mod load;
+mod network;
 pub mod plan;
 pub mod report;
 pub mod stage;
 pub mod table;
+mod translated;

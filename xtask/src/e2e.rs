@@ -9,10 +9,12 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 
 /// Programs that the worlds start, and the Debian packages that bring them.
-pub(crate) const NEEDS: [Need; 7] = [
+pub(crate) const NEEDS: [Need; 9] = [
     Need::Program { program: "cc", package: "gcc" },
     Need::Program { program: "curl", package: "curl" },
     Need::Program { program: "go", package: "golang-go" },
+    Need::Program { program: "ip", package: "iproute2" },
+    Need::Program { program: "nft", package: "nftables" },
     Need::Program { program: "nginx", package: "nginx-light" },
     Need::Program { program: "python3", package: "python3" },
     Need::Program { program: "setpriv", package: "util-linux" },

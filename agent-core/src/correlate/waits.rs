@@ -25,7 +25,7 @@ pub(super) struct Confirm {
 /// The queues.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    /// For the other end of a connection.
+    /// For the other end of a connection; calls, once they are over.
     pub(super) peer: VecDeque<(Nanos, ExchangeId, Key)>,
     /// For the threads of a process to show how they work: the oldest in its `held`.
     pub(super) threads: VecDeque<(Nanos, ProcessId)>,

@@ -1,6 +1,6 @@
 //! The leaf of the ledger's worlds: answers as its path says and calls nobody.
 //!
-//! Shape: `PORT`, `SERVICE` and `LEDGER` from the environment → hyper on loopback, a row per request.
+//! Shape: `PORT`, `SERVICE` and `LEDGER` from the environment → hyper on loopback (or `HOST`), a row per request.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::disallowed_methods,
@@ -55,9 +55,10 @@ async fn main() -> Result<()> {
 }
 
 fn listen(port: u16) -> Result<TcpListener> {
+    let host = env::var("HOST").map_or(Ok(Ipv4Addr::LOCALHOST), |text| text.parse())?;
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
-    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    socket.bind(SocketAddr::from((host, port)))?;
     Ok(socket.listen(4096)?)
 }
 

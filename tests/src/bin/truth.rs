@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::{path::Path, process::ExitCode, time::Instant};
 use wirespan_tests::{
     truth::{
+        classes::standings,
         report,
         stage::{self, Cell},
         table::{RUNTIMES, Runtime},
@@ -41,10 +42,12 @@ fn main() -> Result<ExitCode> {
             }
         }
     }
-    println!("{}", report::sum(&cells));
+    println!("{}\n\n{}", report::sum(&cells), report::promises(&cells));
     report::write(&results, &cells)?;
     let false_links: u64 = cells.iter().map(|cell| cell.verdict.figures.false_links()).sum();
-    let broken: Vec<String> = cells.iter().filter(|cell| !is_kept(cell)).map(Cell::title).collect();
+    let mut broken: Vec<String> = cells.iter().filter(|cell| !is_kept(cell)).map(Cell::title).collect();
+    let short = standings(&cells).into_iter().filter(|standing| !standing.is_met());
+    broken.extend(short.map(|standing| standing.name.to_owned()));
     println!(
         "truth: {} cells, {failed} not played, {false_links} false links, {} promises broken {broken:?} in {} s",
         cells.len(),

@@ -3,7 +3,7 @@
 //! Shape: plans → rows of the ledger, kept in memory. The load is never observed: its rows are where trees begin.
 use super::plan::{Dice, Plan, Rules};
 use crate::{
-    http::{Connection, Response},
+    http::{Connection, Response, request},
     ledger::{HEADER, Kind, Row},
     wait::{PATIENCE, eventually},
 };
@@ -20,6 +20,9 @@ pub const SERVICE: &str = "load";
 /// A runtime with hundreds of requests in its hands may take that long for one.
 const LONGEST: Duration = Duration::from_secs(150);
 
+/// Of so many requests one is not waited for, where clients leave.
+const LEFT: u64 = 8;
+
 /// What to ask for.
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
@@ -33,6 +36,10 @@ pub struct Order {
     pub rules: Rules,
     /// The same seed, the same requests.
     pub seed: u64,
+    /// A connection for each request.
+    pub brief: bool,
+    /// Some requests are not waited for: their clients go away.
+    pub leaves: bool,
 }
 
 /// Asks, and gives a row per request.
@@ -50,7 +57,8 @@ pub fn run(order: Order) -> Result<Vec<Row>> {
         rows.collect::<Result<_>>()
     })?;
     let rows = rows.concat();
-    let failed = rows.iter().filter(|row| row.status == 0).count();
+    let left = if order.leaves { rows.len() / usize::try_from(LEFT)? } else { 0 };
+    let failed = rows.iter().filter(|row| row.status == 0).count().saturating_sub(left);
     // A world that breaks under its load shows nothing.
     ensure!(failed * 100 <= rows.len(), "{failed} of {} requests were not answered", rows.len());
     Ok(rows)
@@ -67,14 +75,18 @@ fn client(order: Order, next: &AtomicU64) -> Result<Vec<Row>> {
         let plan = Plan::roll(order.rules, &mut Dice::new(order.seed.wrapping_add(number << 20)));
         let (path, id) = (plan.path(), format!("{number}"));
         let start_ns = unix_ns()?;
-        let answer = ask(order.address, &mut connection, &path, &id);
-        let status = match answer {
-            Ok(answer) => {
-                ensure!(answer.status == plan.status(), "{path} was answered with {}", answer.status);
-                answer.status
-            }
-            Err(_) => 0,
+        let leaves = order.leaves && number % LEFT == LEFT - 1;
+        let answer = match leaves {
+            true => leave(order.address, &path, &id, number).map(|()| None)?,
+            false => ask(order.address, &mut connection, &path, &id).ok(),
         };
+        if order.brief {
+            connection = None;
+        }
+        if let Some(answer) = &answer {
+            ensure!(answer.status == plan.status(), "{path} was answered with {}", answer.status);
+        }
+        let status = answer.map_or(0, |answer| answer.status);
         rows.push(Row {
             id: id.clone(),
             parent: None,
@@ -89,6 +101,15 @@ fn client(order: Order, next: &AtomicU64) -> Result<Vec<Row>> {
             end_ns: unix_ns()?,
         });
     }
+}
+
+/// Asks, and goes away after a few milliseconds, with an answer or without.
+fn leave(address: SocketAddr, path: &str, id: &str, number: u64) -> Result<()> {
+    let mut open = eventually("a connection", PATIENCE, || Ok(Connection::open(address).ok()))?;
+    open.send(request("GET", path, &[(HEADER, id)]))?;
+    // Whether there is one does not matter: nobody looks at it.
+    let _ = open.patient(Duration::from_millis(1 + number / LEFT % 16))?.response("GET");
+    Ok(())
 }
 
 /// Over the client's connection, while it lasts.

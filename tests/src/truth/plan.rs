@@ -64,7 +64,7 @@ impl Dice {
     }
 
     /// One of these numbers, each as often as it is written.
-    fn of(&mut self, numbers: &[usize]) -> usize {
+    pub fn of(&mut self, numbers: &[usize]) -> usize {
         let at = self.next() % numbers.len().max(1) as u64;
         usize::try_from(at).ok().and_then(|at| numbers.get(at).copied()).unwrap_or(0)
     }

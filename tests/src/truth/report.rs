@@ -1,8 +1,11 @@
 //! The table, for eyes and for files.
 //!
-//! Shape: cells as they come → a line each; all cells → a sum and `summary.json`.
-use super::stage::Cell;
-use crate::ledger::figures::{Figures, quantile};
+//! Shape: cells as they come → a line each; all cells → a sum, what is promised, and `summary.json`.
+use super::{
+    classes::{Standing, standings},
+    stage::Cell,
+};
+use crate::ledger::figures::{Figures, quantile, share};
 use anyhow::Result;
 use serde_json::json;
 use std::{fs, path::Path};
@@ -69,6 +72,37 @@ fn ratio(value: f64) -> String {
     if value >= 1.0 { "1".to_owned() } else { format!("{:.5}", (value * 1e5).floor() / 1e5) }
 }
 
+/// What is promised of the parents, and whether it is kept.
+pub fn promises(cells: &[Cell]) -> String {
+    let mut text = format!(
+        "{:<20} {:>9} {:>9} {:>8} {:>8} {:<22} {:>8}  {}\n",
+        "parents", "exist", "found", "recall", "worst", "at", "promise", "is"
+    );
+    for standing in standings(cells) {
+        let Standing { name, exist, right, worst: (worst, at), promise } = &standing;
+        let promised = promise.map_or_else(|| "-".to_owned(), |promise| promise.to_string());
+        let verdict = match (promise, standing.is_met()) {
+            (None, _) => "-",
+            (Some(_), true) => "met",
+            (Some(_), false) => "short",
+        };
+        text += &format!(
+            "{name:<20} {exist:>9} {right:>9} {:>8} {:>8} {at:<22} {promised:>8}  {verdict}\n",
+            ratio(share(*right, *exist)),
+            ratio(*worst),
+        );
+    }
+    let all = total(cells);
+    let requests: u64 = cells.iter().map(|cell| cell.requests).sum();
+    text + &format!(
+        "{requests} requests of the load, {} spans of them; {} links claimed, {} false, precision {}",
+        all.found,
+        all.links().claimed,
+        all.false_links(),
+        ratio(all.precision()),
+    )
+}
+
 /// Why parents that exist were not found, and what evidence the links have; only what there is.
 pub fn why(cell: &Cell) -> Option<String> {
     let figures = &cell.verdict.figures;
@@ -107,6 +141,16 @@ pub fn write(results: &Path, cells: &[Cell]) -> Result<()> {
             })
         })
         .collect();
-    let summary = json!({ "all": total(cells).to_json(), "cells": rows });
+    let promises: Vec<_> = standings(cells)
+        .iter()
+        .map(|standing| {
+            let Standing { name, exist, right, worst: (worst, at), promise } = standing;
+            json!({
+                "class": name, "exist": exist, "right": right, "recall": share(*right, *exist),
+                "worst": worst, "worst_at": at, "promise": promise, "met": standing.is_met(),
+            })
+        })
+        .collect();
+    let summary = json!({ "all": total(cells).to_json(), "promises": promises, "cells": rows });
     Ok(fs::write(results.join("summary.json"), format!("{summary:#}\n"))?)
 }

@@ -5,8 +5,10 @@
 use super::{
     load::{self, Order, SERVICE},
     table::{Paths, Runtime},
+    translated,
 };
 use crate::{
+    agent::Agent,
     ledger::{self, HEADER, Ledger, Row, compare},
     process::command,
     span::Span,
@@ -47,6 +49,12 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// Before it is judged.
+    pub(super) fn new(runtime: Runtime, concurrency: usize, requests: u64, time: Duration) -> Cell {
+        let (verdict, losses) = (compare::Verdict::default(), Vec::new());
+        Cell { runtime, concurrency, requests, time, verdict, losses }
+    }
+
     /// `flask-c8`.
     pub fn title(&self) -> String {
         format!("{}-c{}", self.runtime.name, self.concurrency)
@@ -88,6 +96,9 @@ pub fn play(
     requests: u64,
     results: Option<&Path>,
 ) -> Result<Played> {
+    if runtime.translated {
+        return translated::play(world, runtime, concurrency, requests, results);
+    }
     let ledger = world.scratch().join("ledger");
     fs::create_dir_all(&ledger)?;
     let apps = programs(world, runtime, &ledger)?;
@@ -109,28 +120,41 @@ pub fn play(
         requests,
         rules: runtime.rules,
         seed: concurrency as u64,
+        brief: runtime.brief,
+        leaves: runtime.leaves,
     };
     let rows = load::run(order)?;
     let time = begun.elapsed();
-    let ledger = complete(&rows, &ledger)?;
+    let whole = complete(&rows, &ledger)?;
+    finish(Cell::new(runtime, concurrency, requests, time), whole, agent, &exported, results)
+}
+
+/// Waits for the spans, stops the agent and compares.
+pub(super) fn finish(
+    cell: Cell,
+    ledger: Ledger,
+    agent: Agent,
+    exported: &Path,
+    results: Option<&Path>,
+) -> Result<Played> {
     let certain = (0..ledger.rows().len()).filter(|at| ledger.is_certain(*at)).count();
-    ensure!(certain as u64 >= requests, "{certain} rows of {requests} requests");
+    ensure!(certain as u64 >= cell.requests, "{certain} rows of {} requests", cell.requests);
     // Spans that never come are what is measured: the deadline is no failure.
-    let mut tail = Tail { file: File::open(&exported)?, spans: 0, rest: String::new() };
+    let mut tail = Tail { file: File::open(exported)?, spans: 0, rest: String::new() };
     let _ = eventually("the spans", SETTLE, || Ok((tail.read()? >= certain).then_some(())));
     let mut spans: Vec<Span> = Vec::new();
     let finished = agent.stop_and_visit(&mut |span| spans.push(span))?;
     let verdict = compare::compare(&ledger, &spans);
     let losses = finished.of_class("loss").iter().map(|row| (row.name.to_owned(), row.value)).collect();
-    let cell = Cell { runtime, concurrency, requests, time, verdict, losses };
+    let cell = Cell { verdict, losses, ..cell };
     if let Some(results) = results {
-        keep(results, &cell, &ledger, &exported)?;
+        keep(results, &cell, &ledger, exported)?;
     }
     Ok(Played { cell, ledger, spans })
 }
 
 /// The ledger when all rows are in it: some programs write theirs after they have answered, and some go on working.
-fn complete(load: &[Row], folder: &Path) -> Result<Ledger> {
+pub(super) fn complete(load: &[Row], folder: &Path) -> Result<Ledger> {
     let mut missing = None;
     let ledger = eventually("all rows of the ledger", PATIENCE, || {
         let rows = [load, &ledger::read(folder)?].concat();

@@ -21,6 +21,12 @@ pub struct Runtime {
     pub habit: &'static str,
     /// Its workers do not listen: the agent must be told which processes they are.
     pub hidden_workers: bool,
+    /// An observed client that pipelines, and the leaf, each in a network of its own, with translation between them.
+    pub translated: bool,
+    /// Connections last for one request: the load's, and nginx's to the leaf. So addresses, and memory, are used again and again.
+    pub brief: bool,
+    /// Some clients of the load go away before they are answered.
+    pub leaves: bool,
     /// Starts it.
     pub start: fn(&Paths<'_>) -> Command,
     /// Share of the calls within its processes whose parent must be found; none if nothing is promised yet.
@@ -69,6 +75,9 @@ const NOTHING: Runtime = Runtime {
     rules: FREE,
     habit: "",
     hidden_workers: false,
+    translated: false,
+    brief: false,
+    leaves: false,
     start: go,
     promise: None,
     short: None,
@@ -183,6 +192,19 @@ pub const RUNTIMES: &[Runtime] = &[
         ..NOTHING
     },
     Runtime { name: "nginx", rules: PROXY, start: nginx, promise: Some(0.99), short: Some(8), ..NOTHING },
+    Runtime {
+        name: "nginx-brief",
+        brief: true,
+        rules: PROXY,
+        start: |paths| nginx_with(paths, "proxy_set_header Connection close;"),
+        promise: Some(0.99),
+        ..NOTHING
+    },
+    Runtime { name: "nginx-leaves", leaves: true, rules: PROXY, start: nginx, ..NOTHING },
+    Runtime { name: "go-brief", brief: true, start: go, ..NOTHING },
+    Runtime { name: "go-leaves", leaves: true, start: go, ..NOTHING },
+    Runtime { name: "node-brief", brief: true, start: |paths| node(paths, &["http"]), ..NOTHING },
+    Runtime { name: "network", translated: true, short: Some(64), ..NOTHING },
 ];
 
 fn python(paths: &Paths<'_>, program: &str) -> Command {
@@ -226,6 +248,10 @@ fn spring(paths: &Paths<'_>) -> Command {
 
 /// nginx writes its own two rows by its access log, to the millisecond: its times are not judged.
 fn nginx(paths: &Paths<'_>) -> Command {
+    nginx_with(paths, r#"proxy_set_header Connection "";"#)
+}
+
+fn nginx_with(paths: &Paths<'_>, connections: &str) -> Command {
     let Paths { scratch, port, leaf, service, ledger, .. } = *paths;
     let (root, ledger) = (scratch.display(), ledger.display());
     let common =
@@ -234,8 +260,9 @@ fn nginx(paths: &Paths<'_>) -> Command {
         r#"daemon off; worker_processes 2; error_log stderr error; pid {root}/{service}.pid; user root;
 events {{ worker_connections 4096; }}
 http {{
-  log_format server '{{"id":"$http_x_ledger_id/s","parent":"$http_x_ledger_id","kind":"server","call":"$http_x_ledger_id","status":$status,"path":"$request_uri",{common}}}';
-  log_format client '{{"id":"$http_x_ledger_id.p","parent":"$http_x_ledger_id/s","kind":"client","call":"$http_x_ledger_id.p","status":$upstream_status,"path":"$uri",{common}}}';
+  map $status $answered {{ 499 0; default $status; }} map $upstream_status $heard {{ "~^[0-9]+$" $upstream_status; default 0; }}
+  log_format server '{{"id":"$http_x_ledger_id/s","parent":"$http_x_ledger_id","kind":"server","call":"$http_x_ledger_id","status":$answered,"path":"$request_uri",{common}}}';
+  log_format client '{{"id":"$http_x_ledger_id.p","parent":"$http_x_ledger_id/s","kind":"client","call":"$http_x_ledger_id.p","status":$heard,"path":"$uri",{common}}}';
   client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
   uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi; keepalive_requests 1000000000;
   upstream leaf {{ server 127.0.0.1:{leaf}; keepalive 16; }}
@@ -244,7 +271,7 @@ http {{
     access_log {ledger}/{service}-server.jsonl server; access_log {ledger}/{service}-client.jsonl client;
     location / {{
       rewrite ^/t/0....(.*)$ /t/$1 break;
-      proxy_pass http://leaf; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_pass http://leaf; proxy_http_version 1.1; {connections}
       proxy_set_header X-Ledger-Id "${{http_x_ledger_id}}.p";
     }}
   }}

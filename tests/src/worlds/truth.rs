@@ -18,6 +18,7 @@ scenes! { "truth":
     go_is_never_told_a_wrong_parent,
     node_is_never_told_a_wrong_parent,
     nginx_keeps_its_promise_and_nothing_is_false,
+    two_services_are_joined_across_networks_with_both_addresses_translated,
     the_comparison_sees_what_is_planted_among_real_spans,
 }
 
@@ -42,6 +43,10 @@ fn node_is_never_told_a_wrong_parent(world: &mut World) -> Result<()> {
 
 fn nginx_keeps_its_promise_and_nothing_is_false(world: &mut World) -> Result<()> {
     judge(world, "nginx")
+}
+
+fn two_services_are_joined_across_networks_with_both_addresses_translated(world: &mut World) -> Result<()> {
+    judge(world, "network")
 }
 
 fn the_comparison_sees_what_is_planted_among_real_spans(world: &mut World) -> Result<()> {

@@ -91,8 +91,13 @@ impl Table {
         if opened.role == Role::Client && !self.lonely.is_empty() {
             self.lonely.remove(&self.pair(opened));
         }
+        self.learn_address(opened.endpoints.local.ip());
+    }
+
+    /// Who was seen at this address is on this node: itself, or behind a translation that others here may use as well.
+    fn learn_address(&mut self, address: IpAddr) {
         if self.addresses.len() < ADDRESSES_MAX {
-            self.addresses.insert(opened.endpoints.local.ip());
+            self.addresses.insert(address);
         }
     }
 
@@ -143,7 +148,10 @@ impl Table {
             }
         }
         if let Found::One(id) = found {
+            let seen =
+                ends.iter().find(|end| end.id == id && end.role == Role::Server).unwrap_or(&own).client;
             self.remove(Table::key(opened), id);
+            self.learn_address(seen.ip());
         }
         found
     }

@@ -58,6 +58,19 @@ fn translated_ends_need_the_same_head_and_the_same_second() {
 }
 
 #[test]
+fn who_was_joined_through_an_address_is_behind_it_the_next_time_too() {
+    let server = end(2, Role::Server, B, "172.17.0.1:55555", 100, 0);
+    let client = end(1, Role::Client, A, "198.51.100.1:8080", 100, 0);
+    for (first, second) in [(&client, &server), (&server, &client)] {
+        let mut table = table();
+        table.wait(first);
+        assert!(!table.is_here(&server));
+        assert_eq!(table.take(second, |_| true), Found::One(first.id));
+        assert!(table.is_here(&server));
+    }
+}
+
+#[test]
 fn mirrored_addresses_beat_a_translated_candidate_and_two_translated_ones_beat_nobody() {
     let mut table = table();
     table.wait(&end(1, Role::Client, A, "198.51.100.1:8080", 100, 0));
