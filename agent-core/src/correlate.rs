@@ -10,6 +10,7 @@
 //! a link once given is never moved; whatever gets no parent is counted with its reason.
 //! Not here: bytes (see `assemble`), names (see `spans`), keeping or dropping a trace (see `sample`).
 mod client;
+mod event_loop;
 mod evidence;
 mod explain;
 mod forest;

@@ -1,5 +1,6 @@
 //! Attach points, by subject. Each hook is one call; `agent/src/attach/hooks.rs` lists every one of them.
 mod connections;
+mod event_loops;
 mod goroutines;
 mod processes;
 mod sockets;

@@ -10,6 +10,7 @@ pub mod hooks;
 mod kernel;
 mod load;
 mod losses;
+pub mod node;
 pub mod offsets;
 mod policies;
 mod processes;

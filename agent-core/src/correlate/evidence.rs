@@ -3,10 +3,12 @@
 //! - [`wire`]: what do the request's own headers say?
 //! - [`peer`]: which request is the other end of this one?
 //! - [`goroutine`]: for which open request does this goroutine work?
+//! - [`event_loop`]: for which open request does this part of an event loop's work run?
 //! - [`thread`]: which open request did this thread read, and do the threads of this process answer what they read?
 //! - [`only`]: is exactly one request open, and nothing else at work?
 //!
 //! Weighing them is in `client` and `server`, not here.
+pub(super) mod event_loop;
 pub(super) mod only;
 pub(super) mod peer;
 pub(super) mod goroutine;

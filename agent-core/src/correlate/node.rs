@@ -3,6 +3,7 @@
 //! Shape: data only; who may change what is said in `forest`. Clock: event time.
 use super::{
     Unparented,
+    event_loop::CallingWork,
     evidence::{goroutine::Goroutine, wire::Received},
 };
 use crate::{
@@ -82,6 +83,8 @@ impl From<Result<Candidate, Unparented>> for Prospect {
 pub(super) enum Caller {
     /// Go.
     Goroutine(CallingGoroutine),
+    /// Node.js.
+    Loop(CallingWork),
 }
 
 /// The goroutine that asked for a call: it works for the candidate.

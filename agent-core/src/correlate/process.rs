@@ -4,6 +4,7 @@
 use super::{
     Map, Unparented,
     evidence::{
+        event_loop::Loops,
         goroutine::Goroutines,
         only::{Background, OpenRequests},
         thread::Threads,
@@ -27,6 +28,7 @@ const FINISHED_MAX: usize = 256;
 pub(super) struct Process {
     pub(super) threads: Threads,
     pub(super) goroutines: Goroutines,
+    pub(super) loops: Loops,
     pub(super) open: OpenRequests,
     pub(super) background: Background,
     pub(super) contexts: Contexts,

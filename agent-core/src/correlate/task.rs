@@ -28,6 +28,7 @@ impl Correlator {
     pub(super) fn task_prospect(&mut self, opened: &Opened) -> Option<Prospect> {
         match opened.actor.task {
             // A goroutine may have asked although another thread sends the bytes.
+            Some(Task::Async(ids)) => self.loop_prospect(opened, ids),
             None | Some(Task::Goroutine(_)) => self.goroutine_candidate(opened).map(Prospect::from),
         }
     }
@@ -43,6 +44,7 @@ impl Correlator {
     ) {
         match caller {
             Caller::Goroutine(caller) => self.judge_goroutine(call, server, caller, answering, out),
+            Caller::Loop(_) => self.hold_task(call),
         }
     }
 
@@ -57,6 +59,7 @@ impl Correlator {
     ) {
         match caller {
             Caller::Goroutine(caller) => self.judge_goroutine_at_end(call, server, caller, gap, out),
+            Caller::Loop(_) => self.judge_loop_at_end(call, gap, out),
         }
     }
 
@@ -75,6 +78,7 @@ impl Correlator {
         };
         match caller {
             Caller::Goroutine(caller) => self.judge_goroutine_stood(call, server, caller, in_full, out),
+            Caller::Loop(work) => self.judge_loop_stood(call, server, work, in_full, out),
         }
     }
 
@@ -94,6 +98,7 @@ impl Correlator {
         };
         let against = match caller {
             Caller::Goroutine(caller) => self.against_goroutine(process, server, caller),
+            Caller::Loop(work) => self.against_loop(call, server, work),
         };
         match against {
             Some(reason) => self.unparent(call, reason, out),
@@ -105,6 +110,8 @@ impl Correlator {
     pub(super) fn task_acts_still(&self, caller: Caller, server: ExchangeId) -> bool {
         match caller {
             Caller::Goroutine(caller) => self.goroutine_reads_still(caller, server),
+            // What came of it may yet speak against it.
+            Caller::Loop(_) => false,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Shape: one module per runtime, one arm per runtime in [`task`]. What cannot be read is zero: the thread is then all that is known.
 pub(crate) mod go;
+pub(crate) mod node;
 
 use crate::kernel::task::Task;
 use wirespan_common::{event::runtime, policy::Process};
@@ -11,6 +12,7 @@ use wirespan_common::{event::runtime, policy::Process};
 pub(crate) fn task(thread: Task, process: &Process) -> [u64; 3] {
     match process.runtime as u8 {
         runtime::GO => [go::current(thread, process), 0, 0],
+        runtime::NODE => node::ids(),
         _ => [0; 3],
     }
 }

@@ -6,7 +6,7 @@ use crate::attach::kernel::{Error, Kernel};
 use aya::maps::{HashMap, MapData, MapError};
 use wirespan_common::{
     event::runtime,
-    policy::{GoLayout, Process, process},
+    policy::{GoLayout, NodeLayout, Process, process},
 };
 use wirespan_core::event::ProcessId;
 
@@ -17,6 +17,8 @@ const MAP: &str = "PROCESSES";
 pub enum Runtime {
     /// Goroutines.
     Go(GoLayout),
+    /// Event loops of Node.js.
+    Node(NodeLayout),
 }
 
 impl Kernel {
@@ -29,6 +31,10 @@ impl Kernel {
         match runtime {
             Some(Runtime::Go(layout)) => {
                 row.runtime = u32::from(runtime::GO);
+                row.layout = zerocopy::transmute!(layout);
+            }
+            Some(Runtime::Node(layout)) => {
+                row.runtime = u32::from(runtime::NODE);
                 row.layout = zerocopy::transmute!(layout);
             }
             None => {}

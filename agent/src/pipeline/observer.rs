@@ -198,7 +198,7 @@ impl Observer {
                 work.moved_bytes += u64::from(segment.moved);
                 work.copied_bytes += segment.data.len() as u64;
             }
-            Event::Claim { process, .. } | Event::Spawn { process, .. }
+            Event::Claim { process, .. } | Event::Spawn { process, .. } | Event::Slice { process, .. }
                 if !self.discovery.is_observed(*process) =>
             {
                 return;

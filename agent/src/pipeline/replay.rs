@@ -78,6 +78,7 @@ fn when(event: &Event<'_>) -> Nanos {
         Event::Ending { at, .. }
         | Event::Claim { at, .. }
         | Event::Spawn { at, .. }
+        | Event::Slice { at, .. }
         | Event::Exit { at, .. }
         | Event::Tick { at } => *at,
     }
