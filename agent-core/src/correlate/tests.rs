@@ -6,9 +6,13 @@
 //! `misses` says that the answer fell into a gap; without a request `tick`, `lost`, `exits`. At the end the agent stops.
 //! `claims` says which goroutine asks for the next request of a connection, `bears` (in the place of the request: the number of the
 //! child) that a goroutine was created at `site=`.
+//! `loops` begins a part of an event loop's work (in the place of the request: `read` on a connection `in=` or `out=`, `callback`,
+//! `nobody`, `resolved`, `connects`): `id=`, `trig=`, `young=` are async ids, `run=` what runs, also of who sends and answers.
 //! A request that only one side of the script mentions has its other end on another node.
 //! Options: `ctx=<trace>.<parent>` (digits), `ctx=<trace>` (no parent), `unsampled`, `host=<name>`, `conn=<name>`, `go=<goroutine>`, `nat` (the
 //! client's end sees a virtual address), `inferred` (the end was inferred).
+mod event_loop_truth;
+mod event_loops;
 mod goroutine_truth;
 mod goroutines;
 mod lifetime;

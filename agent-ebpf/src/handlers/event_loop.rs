@@ -17,6 +17,7 @@ use crate::{
     },
     maps::{EventLoop, LOOPS},
 };
+use core::hint::black_box;
 use wirespan_common::{
     event::{SliceRecord, direction, kind, runtime, slice},
     policy::Process,
@@ -40,7 +41,9 @@ type Ids = [u64; 3];
 pub(crate) fn on_callback(registers: Registers) -> Result<(), Reason> {
     let thread = Thread::current();
     let Some(process) = observed_node(thread) else { return Ok(()) };
-    let context = if node::layout(process).context_is_fifth == 1 { registers.r8()? } else { registers.cx()? };
+    // Chosen among values: the verifier allows no choice among places of the context.
+    let (fourth, fifth) = (black_box(registers.cx()?), black_box(registers.r8()?));
+    let context = if node::layout(process).context_is_fifth == 1 { fifth } else { fourth };
     let Some(row) = learn(thread, registers.si()?, process) else { return Ok(()) };
     let Some([id, trigger]) = user::read::<[u64; 2]>(context) else { return Ok(()) };
     called(row, id, trigger, thread, process)

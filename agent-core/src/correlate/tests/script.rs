@@ -1,7 +1,7 @@
 //! Reads a script, drives a [`Correlator`] and renders what comes out.
 use crate::{
     correlate::{Correlator, Settings},
-    event::{Actor, ConnId, Endpoints, Nanos, ProcessId, Spawn, Task},
+    event::{Actor, AsyncIds, Cause, ConnId, Endpoints, Nanos, ProcessId, Slice, Spawn, Task},
     exchange::{
         Answer, Answering, Call, End, Ended, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened,
         Role,
@@ -108,6 +108,10 @@ impl Stage {
                         };
                         self.correlator.spawn(actor.process, at, spawn);
                     }
+                    "loops" => {
+                        let slice = slice(actor.tid, request, &words[4..]);
+                        self.correlator.slice(actor.process, at, slice);
+                    }
                     "receives" => self.open(Role::Server, at, actor, request, &words[4..]),
                     "sends" => self.open(Role::Client, at, actor, request, &words[4..]),
                     "begins" => self.begin(Role::Server, at, actor, request),
@@ -153,7 +157,7 @@ impl Stage {
             id,
             role,
             protocol: "http",
-            conn: ConnId(u64::from(hash(conn)) << 1 | u64::from(role == Role::Client)),
+            conn: conn_id(conn, role),
             endpoints: self.endpoints(role, request, conn, options.contains(&"nat")),
             seq: number,
             fingerprint: u64::from(hash(path)),
@@ -242,8 +246,36 @@ fn actor(word: &str, options: &[&str]) -> Actor {
     Actor {
         process: process(letter.chars().next().unwrap()),
         tid: thread.parse().unwrap(),
-        task: goroutine.and_then(NonZeroU64::new).map(Task::Goroutine),
+        task: match option(options, "young") {
+            Some(youngest) => {
+                let number = |name| option(options, name).map_or(0, |number| number.parse().unwrap());
+                let (running, trigger) = (number("run"), number("trig"));
+                Some(Task::Async(AsyncIds { running, trigger, youngest: youngest.parse().unwrap() }))
+            }
+            None => goroutine.and_then(NonZeroU64::new).map(Task::Goroutine),
+        },
     }
+}
+
+/// A part of an event loop's work.
+fn slice(tid: u32, begun_by: &str, options: &[&str]) -> Slice {
+    let number = |name| option(options, name).map_or(0, |number| number.parse().unwrap());
+    let conn = |name, role| option(options, name).map(|conn| conn_id(conn, role));
+    let conn = conn("in", Role::Server).or_else(|| conn("out", Role::Client));
+    let (id, trigger) = (number("id"), number("trig"));
+    let cause = match begun_by {
+        "read" => Cause::Read { conn: conn.unwrap(), id },
+        "callback" => Cause::Callback { id, trigger },
+        "nobody" => Cause::Nobody,
+        "resolved" => Cause::Resolved { id, trigger, first: number("first") },
+        "connects" => Cause::Connect { conn: conn.unwrap(), running: number("run"), trigger },
+        begun_by => panic!("no such slice: {begun_by}"),
+    };
+    Slice { tid, cause, youngest: number("young"), is_bounded: options.contains(&"bounded") }
+}
+
+fn conn_id(name: &str, role: Role) -> ConnId {
+    ConnId(u64::from(hash(name)) << 1 | u64::from(role == Role::Client))
 }
 
 fn context(text: &str, options: &[&str]) -> (String, bytes::Bytes) {
