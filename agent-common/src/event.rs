@@ -304,7 +304,8 @@ pub mod slice {
     pub const CALLBACK: u32 = 2;
     /// Timers or immediates, before it is known whose; or a callback that is no resource's.
     pub const NOBODY: u32 = 3;
-    /// Among timers or immediates: what waited for promises that `id` has resolved. `conn` is the first that resolved one.
+    /// What waited for promises that `id` has resolved, among timers or immediates, or after a read if `id` was there before. `conn` is
+    /// the first that resolved one.
     pub const RESOLVED: u32 = 4;
     /// A connection is being opened, and by whom: no slice begins.
     pub const CONNECT: u32 = 5;

@@ -24,7 +24,7 @@ mod task;
 mod tests;
 mod waits;
 
-pub use explain::{ProcessLinks, TaskEvidence, ThreadEvidence, ThreadState};
+pub use explain::{LoopEvidence, ProcessLinks, TaskEvidence, ThreadEvidence, ThreadState};
 pub use reason::{Correlation, Unparented};
 
 use crate::{

@@ -106,6 +106,8 @@ pub(crate) struct EventLoop {
     pub youngest: u64,
     /// First and last async id that has resolved a promise since waiting work last ran, and what triggered the last.
     pub resolvers: [u64; 3],
+    /// The last resource whose callback was called within the slice's own.
+    pub nested: u64,
     /// As in the record; 0 before the first slice.
     pub cause: u32,
     /// Bits, see `handlers::event_loop`.

@@ -31,10 +31,40 @@ pub(super) struct CallingWork {
 
 impl Correlator {
     /// An event loop began another part of its work.
-    pub fn slice(&mut self, process: ProcessId, _at: Nanos, slice: Slice) {
-        if let Some(process) = self.processes.get_or_insert(process) {
-            process.loops.slice(&slice);
+    pub fn slice(&mut self, process: ProcessId, at: Nanos, slice: Slice, out: &mut Vec<Span>) {
+        let named = self.processes.get_or_insert(process).and_then(|process| process.loops.slice(&slice));
+        let Some((call, request)) = named else { return };
+        let sent_at = self.forest.get(call).map(|node| node.opened.at);
+        let is_open = self.forest.get(request).is_some_and(|node| {
+            sent_at.is_some_and(|sent_at| node.opened.head_at <= sent_at)
+                && node.answering.is_none_or(|answering| at <= answering.at)
+                && node.ended.is_none()
+        });
+        if is_open {
+            self.take_over(call, request, CallingWork { process, tid: slice.tid, resources: [0; 3] }, out);
         }
+    }
+
+    /// A call was made for another request than it seemed, or for one that was not known.
+    fn take_over(
+        &mut self,
+        call: ExchangeId,
+        request: ExchangeId,
+        work: CallingWork,
+        out: &mut Vec<Span>,
+    ) {
+        let known = self.candidate_of(call).map(|candidate| candidate.server);
+        if known == Some(request) || !self.is_undecided(call) {
+            return;
+        }
+        if let Some(before) = known {
+            // What seemed to be its request was not: user code has handed the work over.
+            if let Some(node) = self.forest.get_mut(call) {
+                node.candidate = None;
+            }
+            self.forest.release(before);
+        }
+        self.adopt(call, by_loop(request, work), out);
     }
 
     /// A request was read on an event loop.
@@ -59,6 +89,9 @@ impl Correlator {
         let is_over = server.is_none_or(|node| node.answering.is_some() || node.ended.is_some());
         if is_over {
             process.loops.calls.outlives(maker.via, owner.request);
+            if maker.in_answer {
+                process.loops.calls.is_handed_over(opened.id);
+            }
             return Some(Prospect::Later);
         }
         let head_at = server.map(|node| node.opened.head_at).unwrap_or_default();
@@ -82,19 +115,8 @@ impl Correlator {
         let Some(call) = call.filter(|call| process.loops.calls.backward(*call) == Some(answering.id)) else {
             return;
         };
-        let known = self.candidate_of(call).map(|candidate| candidate.server);
-        if known == Some(answering.id) || !self.is_undecided(call) {
-            return;
-        }
-        if let Some(before) = known {
-            // What seemed to be its request was not: user code has handed the work over.
-            if let Some(node) = self.forest.get_mut(call) {
-                node.candidate = None;
-            }
-            self.forest.release(before);
-        }
         let work = CallingWork { process: actor.process, tid: actor.tid, resources: [0; 3] };
-        self.adopt(call, by_loop(answering.id, work), out);
+        self.take_over(call, answering.id, work, out);
     }
 
     /// The request is over, and the call was not judged when its response began.
@@ -135,6 +157,7 @@ impl Correlator {
         match loops.calls.verdict(call, server) {
             Verdict::HandedOver => Some(Unparented::WorkShared),
             Verdict::Outlived => Some(Unparented::Outlived),
+            Verdict::Unproven => Some(Unparented::Uncalibrated),
             Verdict::Good if loops.is_shared(work.tid, work.resources) => Some(Unparented::WorkShared),
             Verdict::Good => None,
         }
@@ -146,8 +169,10 @@ impl Correlator {
         if actor.async_ids().is_none() || !self.is_undecided(call) {
             return false;
         }
-        let owned =
-            self.processes.get(actor.process).is_some_and(|process| process.loops.calls.is_owned(call));
+        let owned = self.processes.get_mut(actor.process).is_some_and(|process| {
+            process.loops.calls.is_over(call);
+            process.loops.calls.is_owned(call)
+        });
         let reason = if owned { Unparented::AfterAnswer } else { Unparented::OtherWork };
         self.unparent(call, reason, out);
         true

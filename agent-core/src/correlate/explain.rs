@@ -50,6 +50,17 @@ pub struct TaskEvidence {
     pub sites_withdrawn: usize,
 }
 
+/// What the event loops of a process have shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoopEvidence {
+    /// Parts of their work that had an effect; 0: they cannot be seen.
+    pub slices: u64,
+    /// Resources that ran more than once: nobody's.
+    pub shared: usize,
+    /// Calls in whose answer another request was answered than theirs: user code hands work over.
+    pub contradicted: u64,
+}
+
 /// The links of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessLinks {
@@ -57,6 +68,8 @@ pub struct ProcessLinks {
     pub thread: ThreadEvidence,
     /// Goroutine evidence.
     pub task: TaskEvidence,
+    /// Event loop evidence.
+    pub loops: LoopEvidence,
     /// Destinations of such calls: there `only` is no evidence.
     pub background_destinations: usize,
     /// Calls made while no request was open, or that outlived the only one.
@@ -97,6 +110,11 @@ pub(super) fn explain(process: &Process) -> ProcessLinks {
             births: process.goroutines.births,
             sites_in_use,
             sites_withdrawn,
+        },
+        loops: LoopEvidence {
+            slices: process.loops.slices,
+            shared: process.loops.shared(),
+            contradicted: process.loops.calls.contradicted,
         },
         background_destinations: process.background.destinations(),
         background_calls: process.background.calls,

@@ -30,8 +30,10 @@ const WRITTEN: u32 = 1 << 0;
 const LATER: u32 = 1 << 1;
 /// … the end of what waits for promises was seen on this thread; …
 const COMPLETES: u32 = 1 << 2;
-/// … the slice's end will be.
+/// … the slice's end will be; …
 const BOUNDED: u32 = 1 << 3;
+/// … what waits for promises runs.
+const DRAINS: u32 = 1 << 4;
 
 /// The three numbers, while they run.
 type Ids = [u64; 3];
@@ -77,9 +79,14 @@ pub(crate) fn on_later() -> Result<(), Reason> {
 /// A promise's `resolve` function is called: what waits for it will run for whoever calls.
 #[inline(always)]
 pub(crate) fn on_resolve() -> Result<(), Reason> {
-    let Some((row, _, _)) = later() else { return Ok(()) };
+    let Some((row, _, _)) = current() else { return Ok(()) };
+    if row.state & LATER == 0 && !may_name_another(row) {
+        return Ok(());
+    }
     let Some([id, trigger, _]) = user::read::<Ids>(row.ids) else { return Ok(()) };
-    if id != 0 {
+    // After a read the callback itself, what it has called and what was created since are the read's own.
+    let is_own = row.state & LATER == 0 && (id == row.id || id == row.nested || id > row.youngest);
+    if id != 0 && !is_own {
         let [first, ..] = row.resolvers;
         row.resolvers = [if first == 0 { id } else { first }, id, trigger];
     }
@@ -89,26 +96,33 @@ pub(crate) fn on_resolve() -> Result<(), Reason> {
 /// What waits for promises begins to run.
 #[inline(always)]
 pub(crate) fn on_waiting() -> Result<(), Reason> {
-    let Some((row, thread, process)) = later() else { return Ok(()) };
+    let Some((row, thread, process)) = current() else { return Ok(()) };
     let Some(ids) = user::read::<Ids>(row.ids) else { return Ok(()) };
     let [first, id, trigger] = row.resolvers;
+    if row.state & LATER == 0 && id == 0 {
+        row.state |= DRAINS;
+        return Ok(());
+    }
     let next = match id {
         0 => Slice { cause: slice::NOBODY, ..Slice::default() },
         _ => Slice { cause: slice::RESOLVED, conn: first, id, trigger },
     };
     let begun = begin(row, next, ids, thread, process);
     row.resolvers = [0; 3];
-    if row.state & COMPLETES != 0 {
-        row.state |= BOUNDED;
-    }
+    row.state |= if row.state & COMPLETES != 0 { BOUNDED | DRAINS } else { DRAINS };
     begun
 }
 
 /// Nothing waits any more.
 #[inline(always)]
 pub(crate) fn on_completed() -> Result<(), Reason> {
-    let Some((row, thread, process)) = later() else { return Ok(()) };
+    let Some((row, thread, process)) = current() else { return Ok(()) };
     row.state |= COMPLETES;
+    row.state &= !DRAINS;
+    row.resolvers = [0; 3];
+    if row.state & LATER == 0 {
+        return Ok(());
+    }
     let Some(ids) = user::read::<Ids>(row.ids) else { return Ok(()) };
     begin(row, Slice { cause: slice::NOBODY, ..Slice::default() }, ids, thread, process)
 }
@@ -124,6 +138,7 @@ pub(crate) fn on_moved<A: Access>(moved: &Moved<'_, A>) -> Result<(), Reason> {
     let next = Slice { cause: slice::READ, conn: moved.cookie, ..Slice::default() };
     let begun = begin(row, next, ids, moved.thread, moved.process);
     row.state &= !LATER;
+    row.resolvers = [0; 3];
     begun
 }
 
@@ -147,13 +162,18 @@ fn observed_node(thread: Thread) -> Option<&'static Process> {
     observed(thread).filter(|process| process.runtime as u8 == runtime::NODE)
 }
 
-/// The running thread, while timers or immediates run.
+/// The running thread.
 #[inline(always)]
-fn later() -> Option<(&'static mut EventLoop, Thread, &'static Process)> {
+fn current() -> Option<(&'static mut EventLoop, Thread, &'static Process)> {
     let thread = Thread::current();
     let process = observed_node(thread)?;
-    let row = rows::event_loop(thread.pid_tgid).filter(|row| row.state & LATER != 0)?;
-    Some((row, thread, process))
+    Some((rows::event_loop(thread.pid_tgid)?, thread, process))
+}
+
+/// A library may know better than we whose answer was read: it resolves by a resource of its own, before anything that waits runs.
+#[inline(always)]
+fn may_name_another(row: &EventLoop) -> bool {
+    row.cause == slice::READ && row.state & COMPLETES != 0 && row.state & DRAINS == 0
 }
 
 /// The thread's row. A thread's number may be another's by now: each callback says where its ids are.
@@ -169,6 +189,7 @@ fn learn(thread: Thread, environment: u64, process: &Process) -> Option<&'static
             trigger: 0,
             youngest: 0,
             resolvers: [0; 3],
+            nested: 0,
             cause: 0,
             state: 0,
         };
@@ -198,6 +219,7 @@ fn called(
     let Some(ids) = user::read::<Ids>(row.ids) else { return Ok(()) };
     let [running, ..] = ids;
     if running != 0 {
+        row.nested = id;
         return Ok(());
     }
     if id == 0 {
@@ -237,7 +259,8 @@ fn begin(
     row.trigger = next.trigger;
     row.youngest = youngest;
     row.cause = next.cause;
-    row.state &= !(WRITTEN | BOUNDED);
+    row.nested = 0;
+    row.state &= !(WRITTEN | BOUNDED | DRAINS);
     written
 }
 

@@ -57,8 +57,9 @@ const WRAP: &str = "_ZN4node21InternalCallbackScopeC1EPNS_9AsyncWrapEi";
 const TIMERS: &str = "_ZN4node11Environment9RunTimersEP10uv_timer_s";
 const IMMEDIATES: &str = "_ZN4node11Environment14CheckImmediateEP10uv_check_s";
 const RESOLVE: &str = "Builtins_PromiseCapabilityDefaultResolve";
-const WAITING: &str = "_ZN2v88internal14MicrotaskQueue13RunMicrotasksEPNS0_7IsolateE";
-const COMPLETED: &str = "_ZNK2v88internal14MicrotaskQueue11OnCompletedEPNS0_7IsolateE";
+// What it begins and ends with: compilers put what is in between together in many ways.
+const WAITING: &str = "_ZN2v88internal14MicrotaskQueue25PerformCheckpointInternalEPNS_7IsolateE";
+const COMPLETED: &str = "_ZN2v88internal7Isolate16ClearKeptObjectsEv";
 
 /// Looks at the program of a process. `None`: it is not Node.js, or no program that can be read.
 #[must_use]

@@ -48,7 +48,7 @@ impl Core {
                 self.correlator.claim(process, conn, at, goroutine)
             }
             Event::Spawn { process, at, spawn } => self.correlator.spawn(process, at, spawn),
-            Event::Slice { process, at, slice } => self.correlator.slice(process, at, slice),
+            Event::Slice { process, at, slice } => self.correlator.slice(process, at, slice, &mut self.spans),
             Event::Tick { at } => self.correlator.tick(at, &mut self.spans),
             _ => {}
         }

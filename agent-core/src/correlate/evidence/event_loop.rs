@@ -49,6 +49,8 @@ pub(in crate::correlate) struct Maker {
     pub(in crate::correlate) via: Option<ExchangeId>,
     /// Resources that would be nobody's if they ran again.
     pub(in crate::correlate) resources: [Id; 3],
+    /// In the answer of another call itself, and no resource says whose it is.
+    pub(in crate::correlate) in_answer: bool,
 }
 
 /// What is known of a connection.
@@ -74,8 +76,8 @@ pub(in crate::correlate) struct Loops {
 }
 
 impl Loops {
-    /// A loop began a slice.
-    pub(in crate::correlate) fn slice(&mut self, slice: &Slice) {
+    /// A loop began a slice. Out: a call whose answer seems to be for a request, by the word of a resource.
+    pub(in crate::correlate) fn slice(&mut self, slice: &Slice) -> Option<(ExchangeId, ExchangeId)> {
         self.slices += 1;
         if self.threads.len() >= THREADS_MAX && !self.threads.contains_key(&slice.tid) {
             // Of threads that have ended nobody tells.
@@ -84,12 +86,15 @@ impl Loops {
         self.threads.entry(slice.tid).or_default().book(slice.youngest);
         if let Cause::Connect { conn, running, trigger } = slice.cause {
             let owner = self.threads.get(&slice.tid).and_then(|thread| thread.maker(running, trigger).0);
-            return self.remember(conn, Conn::Opened(owner));
+            self.remember(conn, Conn::Opened(owner));
+            return None;
         }
         let running = self.running(slice);
-        if let Some(thread) = self.threads.get_mut(&slice.tid) {
-            thread.begin(running, slice);
-        }
+        let thread = self.threads.get_mut(&slice.tid)?;
+        let is_named = thread.now.is_poll && matches!(slice.cause, Cause::Resolved { .. });
+        thread.begin(running, slice);
+        let (call, owner) = (running.via?, running.owner.filter(|_| is_named)?);
+        self.calls.named(call, owner.request).then_some((call, owner.request))
     }
 
     /// What a slice works for.
@@ -125,6 +130,12 @@ impl Loops {
             Cause::Callback { id, trigger } => {
                 let owner = thread.called(id, trigger);
                 Running { owner, via: owner.and_then(|owner| owner.via), id, is_poll: true }
+            }
+            // By a resource of its own somebody says whose answer was read.
+            Cause::Resolved { id, trigger, first } if thread.now.is_poll => {
+                let now = thread.now;
+                let owner = thread.resolved(id, trigger, first).map(|owner| Owner { via: now.via, ..owner });
+                Running { owner: owner.or(now.owner), ..now }
             }
             Cause::Resolved { id, trigger, first } => {
                 let owner = thread.resolved(id, trigger, first);

@@ -110,7 +110,7 @@ impl Stage {
                     }
                     "loops" => {
                         let slice = slice(actor.tid, request, &words[4..]);
-                        self.correlator.slice(actor.process, at, slice);
+                        self.correlator.slice(actor.process, at, slice, &mut self.out);
                     }
                     "receives" => self.open(Role::Server, at, actor, request, &words[4..]),
                     "sends" => self.open(Role::Client, at, actor, request, &words[4..]),

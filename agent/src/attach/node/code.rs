@@ -12,8 +12,8 @@ pub(super) fn emulated(code: &[u8]) -> Option<u64> {
     match code {
         // push
         [0x50..=0x57, ..] | [0x41, 0x50..=0x57, ..] => Some(0),
-        // cmpq $0,N(%rdi), then je
-        [0x48, 0x83, 0x7f, _, _, 0x74, ..] => Some(5),
+        // add $N,%rdi, then jmp
+        [0x48, 0x81, 0xc7, _, _, _, _, 0xe9, ..] => Some(7),
         _ => None,
     }
 }
@@ -38,19 +38,35 @@ pub(super) fn ids_offset(code: &[u8]) -> Option<u32> {
 
 /// Of `InternalCallbackScope(AsyncWrap*, int)`: the offsets of the async id in the wrap, and of the environment in its realm.
 pub(super) fn wrap_offsets(code: &[u8]) -> Option<(u32, u32)> {
-    // mov 0x10(%rsi),%rax: the realm, then mov N(%rax),%r
-    const REALM: &[u8] = &[0x48, 0x8b, 0x46, 0x10];
-    let realm = code.get(memchr::memmem::find(code, REALM)?..)?;
-    let environment = realm.windows(7).find_map(|bytes| match *bytes {
-        [0x48 | 0x4c, 0x8b, modrm, a, b, c, d] if modrm & 0xc7 == 0x80 => {
-            Some(u32::from_le_bytes([a, b, c, d]))
+    /// From the load of the realm to that of the environment.
+    const APART: usize = 24;
+    // mov 0x10(%r),%r': the realm
+    let mut realms = code.windows(4).enumerate().filter_map(|(at, bytes)| match *bytes {
+        [rex @ (0x48..=0x4f), 0x8b, modrm, 0x10] if modrm & 0xc0 == 0x40 && modrm & 7 != 4 => {
+            Some((code.get(at + 4..)?, register(rex >> 2, modrm >> 3)))
         }
         _ => None,
+    });
+    // mov N(%r'),%r
+    let environment = realms.find_map(|(after, realm)| {
+        after.windows(7).take(APART).find_map(|bytes| match *bytes {
+            [rex @ (0x48..=0x4f), 0x8b, modrm, a, b, c, d]
+                if modrm & 0xc0 == 0x80 && register(rex, modrm) == realm =>
+            {
+                Some(u32::from_le_bytes([a, b, c, d])).filter(|offset| *offset < 0x1000)
+            }
+            _ => None,
+        })
     })?;
     // movsd, movupd or movups N(%r),%xmm
     let id = code.windows(4).find_map(|bytes| match *bytes {
         [0x0f, 0x10, modrm, offset @ (0x28 | 0x38)] if modrm & 0xc0 == 0x40 && modrm & 7 != 4 => Some(offset),
         _ => None,
     })?;
-    Some((u32::from(id), environment)).filter(|(_, environment)| *environment < 0x1000)
+    Some((u32::from(id), environment))
+}
+
+/// A register's number: its upper bit is in the prefix.
+fn register(rex: u8, modrm: u8) -> u8 {
+    (rex & 1) << 3 | modrm & 7
 }

@@ -56,13 +56,18 @@ fn the_wrap_is_found_in_each_compilers_order() {
     ];
     assert_eq!(code::wrap_offsets(&gcc), Some((0x28, 0xb0)));
     assert_eq!(code::wrap_offsets(&clang), Some((0x38, 0xb0)));
+    // v24: movupd 0x38(%rbx),%xmm0; mov 0x10(%rbx),%rax; mov 0xb0(%rax),%rsi
+    let other = [
+        0x66, 0x0f, 0x10, 0x43, 0x38, 0x48, 0x8b, 0x43, 0x10, 0x48, 0x8b, 0xb0, 0xb0, 0, 0, 0, 0x90,
+    ];
+    assert_eq!(code::wrap_offsets(&other), Some((0x38, 0xb0)));
     assert_eq!(code::wrap_offsets(&[0x55]), None);
 }
 
 #[test]
-fn a_push_and_the_jump_after_a_comparison_are_cheap() {
+fn a_push_and_the_jump_after_a_sum_are_cheap() {
     assert_eq!(code::emulated(&[0x55, 0x48]), Some(0));
     assert_eq!(code::emulated(&[0x41, 0x57]), Some(0));
-    assert_eq!(code::emulated(&[0x48, 0x83, 0x7f, 0x08, 0x00, 0x74, 0x09]), Some(5));
+    assert_eq!(code::emulated(&[0x48, 0x81, 0xc7, 0x38, 0xc6, 0, 0, 0xe9, 1]), Some(7));
     assert_eq!(code::emulated(&[0x48, 0x89, 0xe5]), None);
 }

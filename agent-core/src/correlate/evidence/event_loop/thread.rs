@@ -7,7 +7,7 @@ use crate::{
     event::{AsyncIds, Slice},
     exchange::ExchangeId,
 };
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 /// An async id; 0 is none.
 pub(in crate::correlate) type Id = u64;
@@ -195,7 +195,8 @@ impl Thread {
         let via = owner.map_or(if is_named { None } else { self.now.via }, |owner| owner.via);
         let resource = owner.map_or(0, |owner| owner.resource);
         let resources = if is_named { [resource, running, trigger] } else { [resource, 0, 0] };
-        Maker { owner, via, resources }
+        let in_answer = !is_named && self.now.is_poll && self.now.via.is_some();
+        Maker { owner, via, resources, in_answer }
     }
 
     /// In which slice a resource was created.
@@ -231,7 +232,6 @@ impl Thread {
 
     /// How many have.
     pub(super) fn shared(&self) -> usize {
-        let ids: HashSet<&Id> = self.shared.known.keys().collect();
-        ids.len()
+        self.shared.known.len()
     }
 }
