@@ -26,6 +26,8 @@ pub mod kind {
     pub const SPAWN: u16 = 9;
     /// [`super::BirthRecord`].
     pub const BIRTH: u16 = 10;
+    /// [`super::SliceRecord`].
+    pub const SLICE: u16 = 13;
 }
 
 /// Which way bytes moved, seen from the process whose call moved them.
@@ -51,6 +53,7 @@ pub mod source {
 /// | [`runtime::GO`] | goid of the running goroutine | – | – |
 /// | [`runtime::NGINX`] | sending to an upstream: socket cookie of the client's connection for whose request it is | bytes of that request's response that were sent | – |
 /// | [`runtime::PYTHON`] | address of the context that the thread has entered | – | – |
+/// | [`runtime::NODE`] | running async id, as the bits of an `f64` | the one that triggered it, likewise | the youngest, likewise |
 pub mod runtime {
     /// Nobody: the thread is all that is known.
     pub const NONE: u8 = 0;
@@ -58,6 +61,8 @@ pub mod runtime {
     pub const GO: u8 = 1;
     /// CPython.
     pub const PYTHON: u8 = 2;
+    /// Node.js.
+    pub const NODE: u8 = 3;
     /// nginx, and what was made of it.
     pub const NGINX: u8 = 4;
 }
@@ -335,3 +340,43 @@ pub struct BirthRecord {
     pub creator: u64,
 }
 const _: () = assert!(size_of::<BirthRecord>() == 48);
+
+/// How a slice of an event loop began: values of [`SliceRecord::cause`].
+pub mod slice {
+    /// Bytes were received on a connection; `id` is the callback's, if one was called.
+    pub const READ: u32 = 1;
+    /// Another callback was called, of the resource `id`.
+    pub const CALLBACK: u32 = 2;
+    /// Timers or immediates, before it is known whose; or a callback that is no resource's.
+    pub const NOBODY: u32 = 3;
+    /// What waited for promises that `id` has resolved, among timers or immediates, or after a read if `id` was there before. `conn` is
+    /// the first that resolved one.
+    pub const RESOLVED: u32 = 4;
+    /// A connection is being opened, and by whom: no slice begins.
+    pub const CONNECT: u32 = 5;
+
+    /// Bit of [`super::SliceRecord::flags`]: the end of the slice is seen, so what is created in it is its own.
+    pub const IS_BOUNDED: u32 = 1 << 0;
+}
+
+/// A part of an event loop's work that began in one way (see [`slice`]), and had an effect: a socket call that sends, or a new async
+/// id. Written before that call's own record, or when the next slice begins.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SliceRecord {
+    /// First. `at_ns` is when the slice began.
+    pub header: Header,
+    /// Socket cookie, or see [`slice::RESOLVED`].
+    pub conn: u64,
+    /// Async id, as the bits of an `f64`; 0 is none.
+    pub id: u64,
+    /// The async id that triggered `id`, likewise.
+    pub trigger: u64,
+    /// The youngest async id when the slice began, likewise: those after it are of this slice.
+    pub youngest: u64,
+    /// One of [`slice`].
+    pub cause: u32,
+    /// Bits, see [`slice`].
+    pub flags: u32,
+}
+const _: () = assert!(size_of::<SliceRecord>() == 72);

@@ -103,7 +103,7 @@ pub struct Process {
     pub runtime: u32,
     /// Zero.
     pub reserved: u32,
-    /// Where the runtime keeps what it works on: [`GoLayout`] or [`PythonLayout`], by `runtime`.
+    /// Where the runtime keeps what it works on: [`GoLayout`], [`PythonLayout`] or [`NodeLayout`], by `runtime`.
     pub layout: [u64; 4],
 }
 const _: () = assert!(size_of::<Process>() == 48);
@@ -141,3 +141,21 @@ pub struct PythonLayout {
     pub reserved: [u32; 3],
 }
 const _: () = assert!(size_of::<PythonLayout>() == size_of::<[u64; 4]>());
+
+/// [`Process::layout`] of Node.js: what a thread's event loop works on is an array of `f64`, {running async id, the one that
+/// triggered it, the youngest, …}, in memory of its `node::Environment`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct NodeLayout {
+    /// Offset of the pointer to that array in `Environment`.
+    pub ids_offset: u32,
+    /// Offset of the async id in `AsyncWrap`; the one that triggered it follows.
+    pub wrap_id_offset: u32,
+    /// Offset of the pointer to the `Environment` in `Realm`.
+    pub environment_offset: u32,
+    /// 1: a callback's `async_context` is the fifth argument, else it is the fourth.
+    pub context_is_fifth: u32,
+    /// Zero.
+    pub reserved: [u64; 2],
+}
+const _: () = assert!(size_of::<NodeLayout>() == size_of::<[u64; 4]>());

@@ -11,6 +11,7 @@
 //! Not here: bytes (see `assemble`), names (see `spans`), keeping or dropping a trace (see `sample`).
 mod client;
 mod context;
+mod event_loop;
 mod evidence;
 mod explain;
 mod forest;
@@ -26,7 +27,7 @@ mod task;
 mod tests;
 mod waits;
 
-pub use explain::{ContextEvidence, ProcessLinks, TaskEvidence, ThreadEvidence, ThreadState};
+pub use explain::{ContextEvidence, LoopEvidence, ProcessLinks, TaskEvidence, ThreadEvidence, ThreadState};
 pub use reason::{Correlation, Unparented};
 
 use crate::{

@@ -49,17 +49,25 @@ impl Actor {
 
     /// The goroutine, of a Go program.
     pub fn goroutine(self) -> Option<NonZeroU64> {
-        match self.task? {
-            Task::Goroutine(number) => Some(number),
-            Task::Nginx(_) | Task::Context(_) => None,
+        match self.task {
+            Some(Task::Goroutine(number)) => Some(number),
+            _ => None,
         }
     }
 
     /// The context that the thread had entered, of a Python program.
     pub fn context(self) -> Option<NonZeroU64> {
-        match self.task? {
-            Task::Context(address) => Some(address),
-            Task::Goroutine(_) | Task::Nginx(_) => None,
+        match self.task {
+            Some(Task::Context(address)) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// What runs on the thread's event loop, of a program of Node.js.
+    pub fn async_ids(self) -> Option<AsyncIds> {
+        match self.task {
+            Some(Task::Async(ids)) => Some(ids),
+            _ => None,
         }
     }
 }
@@ -85,6 +93,8 @@ pub enum Task {
     Context(NonZeroU64),
     /// nginx: for whose request it sends to an upstream; `None` where it does not, or does not say.
     Nginx(Option<Proxied>),
+    /// Node.js: what its event loop says.
+    Async(AsyncIds),
 }
 
 /// The request for which nginx makes a call.
@@ -94,6 +104,70 @@ pub struct Proxied {
     pub conn: ConnId,
     /// Bytes of that request's response were sent before the call.
     pub begun: bool,
+}
+
+/// What runs on an event loop of Node.js: numbers that are counted up and never given again in the life of a thread; 0 is none.
+/// All are 0 where they could not be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct AsyncIds {
+    /// The resource whose callback runs.
+    pub running: u64,
+    /// The one in whose callback that was created, or another that it names.
+    pub trigger: u64,
+    /// The one created last.
+    pub youngest: u64,
+}
+
+/// How a part of an event loop's work began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Bytes came on a connection; the callback's ids, if one was called.
+    Read {
+        /// Which.
+        conn: ConnId,
+        /// The handle whose callback was called.
+        id: u64,
+    },
+    /// A resource's callback.
+    Callback {
+        /// Which.
+        id: u64,
+        /// Its trigger.
+        trigger: u64,
+    },
+    /// Timers, immediates, or a callback of nothing.
+    Nobody,
+    /// What waited for promises that a timer or an immediate has resolved.
+    Resolved {
+        /// The last that resolved one.
+        id: u64,
+        /// Its trigger.
+        trigger: u64,
+        /// The first.
+        first: u64,
+    },
+    /// No new part: the running one opens a connection.
+    Connect {
+        /// Which.
+        conn: ConnId,
+        /// What runs.
+        running: u64,
+        /// Its trigger.
+        trigger: u64,
+    },
+}
+
+/// A part of an event loop's work: what follows on its thread, up to the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Its thread.
+    pub tid: u32,
+    /// How it began.
+    pub cause: Cause,
+    /// The youngest async id when it began.
+    pub youngest: u64,
+    /// Its end is told: what is created until then was created in it.
+    pub is_bounded: bool,
 }
 
 /// Both ends of a connection, seen from the observed process. IPv4-mapped addresses are already IPv4.
@@ -274,6 +348,15 @@ pub enum Event<'a> {
         at: Nanos,
         /// Which.
         birth: Birth,
+    },
+    /// An event loop began another part of its work, and that had an effect.
+    Slice {
+        /// Its process.
+        process: ProcessId,
+        /// When it began.
+        at: Nanos,
+        /// Which.
+        slice: Slice,
     },
     /// A process ended: what it had open will not be answered.
     Exit {

@@ -44,6 +44,11 @@ pub(crate) static VECTORS: LruHashMap<u64, VectorPlace> = LruHashMap::with_max_e
 #[map]
 pub(crate) static INFLIGHT: LruHashMap<u64, InflightCall> = LruHashMap::with_max_entries(limits::INFLIGHT, 0);
 
+/// Thread (`pid_tgid`) → where its event loop is, for Node.js. Inserted at its first callback, evicted (LRU) or written anew when
+/// the number of a thread that has ended is another's.
+#[map]
+pub(crate) static LOOPS: LruHashMap<u64, EventLoop> = LruHashMap::with_max_entries(limits::LOOPS, 0);
+
 /// [`reason::Reason`] → how often, per CPU.
 #[map]
 pub(crate) static REASONS: PerCpuArray<u64> = PerCpuArray::with_max_entries(reason::ROWS, 0);
@@ -81,4 +86,30 @@ pub(crate) struct InflightCall {
     pub flags: u32,
     /// Zero.
     pub reserved: u32,
+}
+
+/// Where a thread's event loop is. Only the thread itself uses its row.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct EventLoop {
+    /// Address of its async ids.
+    pub ids: u64,
+    /// When the slice began.
+    pub at_ns: u64,
+    /// As in the record.
+    pub conn: u64,
+    /// As in the record.
+    pub id: u64,
+    /// As in the record.
+    pub trigger: u64,
+    /// As in the record.
+    pub youngest: u64,
+    /// First and last async id that has resolved a promise since waiting work last ran, and what triggered the last.
+    pub resolvers: [u64; 3],
+    /// The last resource whose callback was called within the slice's own.
+    pub nested: u64,
+    /// As in the record; 0 before the first slice.
+    pub cause: u32,
+    /// Bits, see `handlers::event_loop`.
+    pub state: u32,
 }

@@ -11,6 +11,7 @@ mod kernel;
 mod load;
 mod losses;
 mod nginx;
+pub mod node;
 pub mod offsets;
 pub mod python;
 mod policies;

@@ -69,6 +69,17 @@ pub struct ContextEvidence {
     pub outlived: u32,
 }
 
+/// What the event loops of a process have shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoopEvidence {
+    /// Parts of their work that had an effect; 0: they cannot be seen.
+    pub slices: u64,
+    /// Resources that ran more than once: nobody's.
+    pub shared: usize,
+    /// Calls in whose answer another request was answered than theirs: user code hands work over.
+    pub contradicted: u64,
+}
+
 /// The links of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessLinks {
@@ -78,6 +89,8 @@ pub struct ProcessLinks {
     pub task: TaskEvidence,
     /// Evidence of Python's contexts.
     pub context: ContextEvidence,
+    /// Event loop evidence.
+    pub loops: LoopEvidence,
     /// Destinations of such calls: there `only` is no evidence.
     pub background_destinations: usize,
     /// Calls made while no request was open, or that outlived the only one.
@@ -127,6 +140,11 @@ pub(super) fn explain(process: &Process) -> ProcessLinks {
             is_shared: process.lineage.is_shared,
             kept: process.lineage.proofs,
             outlived: process.lineage.outlived,
+        },
+        loops: LoopEvidence {
+            slices: process.loops.slices,
+            shared: process.loops.shared(),
+            contradicted: process.loops.calls.contradicted,
         },
         background_destinations: process.background.destinations(),
         background_calls: process.background.calls,

@@ -159,7 +159,7 @@ impl Correlator {
 
     /// The call has stood the hold time and its candidate is not answered yet: where threads are proven, no answer is needed.
     pub(super) fn judge_unanswered(&mut self, call: ExchangeId, out: &mut Vec<Span>) -> bool {
-        let Some(candidate) = self.candidate_of(call) else { return false };
+        let Some(candidate) = self.candidate_of(call) else { return self.give_up_on_loop(call, out) };
         if candidate.task.is_some_and(|caller| self.task_acts_still(caller, candidate.server)) {
             self.link(call, candidate.server, Evidence::Task, out);
             return true;

@@ -3,6 +3,7 @@
 //! Shape: data only; who may change what is said in `forest`. Clock: event time.
 use super::{
     Unparented,
+    event_loop::CallingWork,
     evidence::{context::ContextId, goroutine::Goroutine, wire::Received},
 };
 use crate::{
@@ -86,6 +87,8 @@ impl From<Result<Candidate, Unparented>> for Prospect {
 pub(super) enum Caller {
     /// Go.
     Goroutine(CallingGoroutine),
+    /// Node.js.
+    Loop(CallingWork),
     /// nginx, for the candidate.
     Nginx,
     /// CPython.

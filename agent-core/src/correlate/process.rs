@@ -5,6 +5,7 @@ use super::{
     Map, Unparented,
     evidence::{
         context::Lineage,
+        event_loop::Loops,
         goroutine::Goroutines,
         nginx::Lines,
         only::{Background, OpenRequests},
@@ -31,6 +32,7 @@ pub(super) struct Process {
     pub(super) goroutines: Goroutines,
     pub(super) nginx: Lines,
     pub(super) lineage: Lineage,
+    pub(super) loops: Loops,
     pub(super) open: OpenRequests,
     pub(super) background: Background,
     pub(super) contexts: Contexts,

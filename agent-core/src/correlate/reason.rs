@@ -20,6 +20,8 @@ counters! {
         several_open: "unparented", "spans", "Client: several requests were open and nothing tells which one made the call.";
         other_goroutine: "unparented", "spans", "Client: the goroutine that asked does not descend from one that had read an open request.";
         goroutine_shared: "unparented", "spans", "Client: the goroutine that asked is of a kind that works on after its request was answered.";
+        other_work: "unparented", "spans", "Client: the event loop did not work for a request that is known.";
+        work_shared: "unparented", "spans", "Client: what the event loop worked on served others too.";
         thread_shared: "unparented", "spans", "Client: the calling thread or goroutine had several requests open at once.";
         answered_elsewhere: "unparented", "spans", "Client: the thread that made the call is not the one that answered its request.";
         uncalibrated: "unparented", "spans", "Client: the process has not shown often enough how it works.";
@@ -58,6 +60,10 @@ pub enum Unparented {
     OtherGoroutine,
     /// Client: goroutines created where this one was have worked on after their request was answered.
     GoroutineShared,
+    /// Client: the event loop did not work for a request that is known.
+    OtherWork,
+    /// Client: what the event loop worked on served others too.
+    WorkShared,
     /// Client: the calling thread or goroutine had several requests open at once.
     ThreadShared,
     /// Client: another thread answered the request.
@@ -84,13 +90,15 @@ pub enum Unparented {
 
 impl Unparented {
     /// Every reason, in declared order.
-    pub const ALL: [Unparented; 17] = [
+    pub const ALL: [Unparented; 19] = [
         Unparented::Entry,
         Unparented::PeerUnseen,
         Unparented::NoRequestOpen,
         Unparented::SeveralOpen,
         Unparented::OtherGoroutine,
         Unparented::GoroutineShared,
+        Unparented::OtherWork,
+        Unparented::WorkShared,
         Unparented::ThreadShared,
         Unparented::AnsweredElsewhere,
         Unparented::Uncalibrated,
@@ -113,6 +121,8 @@ impl Unparented {
             Unparented::SeveralOpen => "several_open",
             Unparented::OtherGoroutine => "other_goroutine",
             Unparented::GoroutineShared => "goroutine_shared",
+            Unparented::OtherWork => "other_work",
+            Unparented::WorkShared => "work_shared",
             Unparented::ThreadShared => "thread_shared",
             Unparented::AnsweredElsewhere => "answered_elsewhere",
             Unparented::Uncalibrated => "uncalibrated",
@@ -148,6 +158,8 @@ impl Correlation {
             Unparented::SeveralOpen => self.several_open += 1,
             Unparented::OtherGoroutine => self.other_goroutine += 1,
             Unparented::GoroutineShared => self.goroutine_shared += 1,
+            Unparented::OtherWork => self.other_work += 1,
+            Unparented::WorkShared => self.work_shared += 1,
             Unparented::ThreadShared => self.thread_shared += 1,
             Unparented::AnsweredElsewhere => self.answered_elsewhere += 1,
             Unparented::Uncalibrated => self.uncalibrated += 1,

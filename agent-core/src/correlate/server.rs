@@ -33,6 +33,9 @@ impl Correlator {
         self.counts.rejected_context += received.rejected;
         self.peers.learn(&opened);
         let (overlapped, quiet) = self.note_open(&opened, &received);
+        if opened.actor.async_ids().is_some() {
+            self.read_on_loop(&opened);
+        }
         let found = self.find_peer(&opened);
         let here = self.peers.is_here(&opened);
         let waits = found == Found::Nothing && here && !self.peers.is_lonely(&opened);
@@ -166,6 +169,7 @@ impl Correlator {
                 None => {}
             }
         }
+        self.answer_on_loop(&answering, out);
     }
 
     /// The reader made the call and read its answer before it wrote its own: it waited for it.

@@ -31,6 +31,7 @@ impl Correlator {
             // A goroutine may have asked although another thread sends the bytes.
             Some(Task::Goroutine(_)) => self.goroutine_candidate(opened).map(Prospect::from),
             Some(Task::Nginx(named)) => self.nginx_prospect(opened, named),
+            Some(Task::Async(ids)) => self.loop_prospect(opened, ids),
             None => match self.goroutine_candidate(opened) {
                 Some(candidate) => Some(candidate.into()),
                 None => self.context_prospect(opened),
@@ -52,6 +53,7 @@ impl Correlator {
             Caller::Nginx => self.judge_nginx(call, answering, out),
             // It was adopted because of the answer.
             Caller::Context(_) => {}
+            Caller::Loop(_) => self.hold_task(call),
         }
     }
 
@@ -68,6 +70,7 @@ impl Correlator {
             Caller::Goroutine(caller) => self.judge_goroutine_at_end(call, server, caller, gap, out),
             Caller::Nginx => self.judge_nginx_at_end(call, server, gap, out),
             Caller::Context(_) => {}
+            Caller::Loop(_) => self.judge_loop_at_end(call, gap, out),
         }
     }
 
@@ -89,6 +92,7 @@ impl Correlator {
             // Its links are never held.
             Caller::Nginx => {}
             Caller::Context(caller) => self.judge_context_stood(call, server, caller, in_full, out),
+            Caller::Loop(work) => self.judge_loop_stood(call, server, work, in_full, out),
         }
     }
 
@@ -116,6 +120,7 @@ impl Correlator {
             Caller::Goroutine(caller) => self.against_goroutine(process, server, caller),
             Caller::Nginx => None,
             Caller::Context(caller) => self.against_context(call, server, caller),
+            Caller::Loop(work) => self.against_loop(call, server, work),
         };
         match against {
             Some(reason) => self.unparent(call, reason, out),
@@ -129,6 +134,8 @@ impl Correlator {
             Caller::Goroutine(caller) => self.goroutine_reads_still(caller, server),
             Caller::Nginx => self.nginx_acts_still(server),
             Caller::Context(_) => false,
+            // What came of it may yet speak against it.
+            Caller::Loop(_) => false,
         }
     }
 }

@@ -7,6 +7,8 @@
 //! `claims` says which goroutine asks for the next request of a connection, `bears` (in the place of the request: the number of the
 //! child) that a goroutine was created at `site=`.
 //! `copies` says that a context of Python was created at an address (in the place of the request).
+//! `loops` begins a part of an event loop's work (in the place of the request: `read` on a connection `in=` or `out=`, `callback`,
+//! `nobody`, `resolved`, `connects`): `id=`, `trig=`, `young=` are async ids, `run=` what runs, also of who sends and answers.
 //! A request that only one side of the script mentions has its other end on another node.
 //! Options: `ctx=<trace>.<parent>` (digits), `ctx=<trace>` (no parent), `unsampled`, `host=<name>`, `conn=<name>`, `go=<goroutine>`, `in=<address of
 //! the Python context that the thread has entered>`, `nat` (the client's end sees a virtual address), `inferred` (the end was inferred),
@@ -14,6 +16,8 @@
 //! `after=<conn>` (nginx sends this for the request of that connection whose response has not, or has, begun).
 mod context_truth;
 mod contexts;
+mod event_loop_truth;
+mod event_loops;
 mod goroutine_truth;
 mod goroutines;
 mod lifetime;

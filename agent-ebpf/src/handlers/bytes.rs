@@ -7,6 +7,7 @@ use crate::{
     handlers::{
         buffer::{Buffer, Entries},
         capture::capture,
+        event_loop,
         mark::{Outcome, meet, meet_tail},
         side::{of, of_mut, opposite},
         tail,
@@ -23,7 +24,7 @@ use crate::{
     scratch::{Call, Scratch},
 };
 use wirespan_common::{
-    event::{flags, kind, source},
+    event::{self, flags, kind, source},
     limits,
     policy::{ConnectionState, Policy, Process, capture as capture_mode, process},
     reason::Reason,
@@ -69,6 +70,11 @@ pub(crate) struct Place {
 /// Acts on one call.
 #[inline(always)]
 pub(crate) fn on_moved<A: Access, E: Entries>(moved: &Moved<'_, A>) -> Result<(), Reason> {
+    if moved.process.runtime as u8 == event::runtime::NODE
+        && let Err(reason) = event_loop::on_moved(moved)
+    {
+        count(reason);
+    }
     let policy = rows::policy(moved.cookie);
     if policy.is_some_and(|policy| policy.capture == capture_mode::STOP) {
         return Ok(());

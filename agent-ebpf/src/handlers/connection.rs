@@ -6,6 +6,7 @@
 //! read, else when the socket is destroyed.
 use crate::{
     emit::{self, Wake, emit},
+    handlers::event_loop,
     kernel::{
         access::Typed,
         clock::{Thread, now_ns},
@@ -33,7 +34,10 @@ pub(crate) fn on_state(socket: &TcpSocket<Typed>, old: u16, new: u16) -> Result<
     match new {
         tcp_state::LISTEN => on_listen(socket),
         // A socket may be connected again: what was known of it is another conversation.
-        tcp_state::SYN_SENT => on_destroyed(cookie),
+        tcp_state::SYN_SENT => {
+            event_loop::on_connect(cookie)?;
+            on_destroyed(cookie)
+        }
         tcp_state::FIN_WAIT1 | tcp_state::CLOSE_WAIT | tcp_state::LAST_ACK | tcp_state::CLOSING => {
             let Some(connection) = rows::connection(cookie) else { return Ok(()) };
             report(cookie, connection, old, new)

@@ -154,6 +154,24 @@ impl Registers {
         Probed::read(self.0, place as u32)
     }
 
+    /// `RCX`.
+    #[inline(always)]
+    pub(crate) fn cx(self) -> Result<u64, Reason> {
+        Typed::read(self.0, offset_of!(PtRegs, cx) as u32)
+    }
+
+    /// `RSI`.
+    #[inline(always)]
+    pub(crate) fn si(self) -> Result<u64, Reason> {
+        Typed::read(self.0, offset_of!(PtRegs, si) as u32)
+    }
+
+    /// `R8`.
+    #[inline(always)]
+    pub(crate) fn r8(self) -> Result<u64, Reason> {
+        Typed::read(self.0, offset_of!(PtRegs, r8) as u32)
+    }
+
     /// `R14`.
     #[inline(always)]
     pub(crate) fn r14(self) -> Result<u64, Reason> {

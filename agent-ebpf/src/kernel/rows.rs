@@ -5,8 +5,8 @@
 //! that needs a socket destroyed while one of its calls is running, which holds a reference to it: it cannot happen.
 use crate::{
     maps::{
-        CONNECTIONS, EXEC_SCRATCH, INFLIGHT, InflightCall, POLICIES, PROCESSES, REASONS, SCRATCH, VECTORS,
-        VectorPlace,
+        CONNECTIONS, EXEC_SCRATCH, EventLoop, INFLIGHT, InflightCall, LOOPS, POLICIES, PROCESSES, REASONS,
+        SCRATCH, VECTORS, VectorPlace,
     },
     scratch::{ExecScratch, Scratch},
 };
@@ -59,6 +59,14 @@ pub(crate) fn inflight_call(key: u64) -> Option<&'static InflightCall> {
     let row = INFLIGHT.get_ptr(key)?;
     // SAFETY: a map row, see above.
     unsafe { row.as_ref() }
+}
+
+/// Where a thread's event loop is.
+#[inline(always)]
+pub(crate) fn event_loop(pid_tgid: u64) -> Option<&'static mut EventLoop> {
+    let row = LOOPS.get_ptr_mut(pid_tgid)?;
+    // SAFETY: a map row, see above.
+    unsafe { row.as_mut() }
 }
 
 /// Where a direction's records are built on this CPU.

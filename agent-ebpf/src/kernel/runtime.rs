@@ -4,6 +4,7 @@
 pub(crate) mod go;
 mod nginx;
 pub(crate) mod python;
+pub(crate) mod node;
 
 use crate::kernel::{access::Access, sock::TcpSocket, task::Task};
 use wirespan_common::{event::runtime, policy::Process};
@@ -20,6 +21,7 @@ pub(crate) fn task<A: Access>(
         runtime::GO => [go::current(thread, process), 0, 0],
         runtime::NGINX => nginx::request(thread, socket, towards).unwrap_or_default(),
         runtime::PYTHON => [python::current(thread, process), 0, 0],
+        runtime::NODE => node::ids(),
         _ => [0; 3],
     }
 }

@@ -6,7 +6,7 @@ use crate::attach::kernel::{Error, Kernel};
 use aya::maps::{HashMap, MapData, MapError};
 use wirespan_common::{
     event::runtime,
-    policy::{GoLayout, Process, PythonLayout, process},
+    policy::{GoLayout, NodeLayout, Process, PythonLayout, process},
 };
 use wirespan_core::event::ProcessId;
 
@@ -21,6 +21,8 @@ pub enum Runtime {
     Nginx,
     /// Contexts.
     Python(PythonLayout),
+    /// Event loops of Node.js.
+    Node(NodeLayout),
 }
 
 impl Kernel {
@@ -38,6 +40,10 @@ impl Kernel {
             Some(Runtime::Nginx) => row.runtime = u32::from(runtime::NGINX),
             Some(Runtime::Python(layout)) => {
                 row.runtime = u32::from(runtime::PYTHON);
+                row.layout = zerocopy::transmute!(layout);
+            }
+            Some(Runtime::Node(layout)) => {
+                row.runtime = u32::from(runtime::NODE);
                 row.layout = zerocopy::transmute!(layout);
             }
             None => {}

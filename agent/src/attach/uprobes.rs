@@ -7,7 +7,7 @@ use crate::attach::{
     go::{self, Program},
     hooks::{HOOKS, HookId, Point},
     kernel::Kernel,
-    nginx,
+    nginx, node,
     processes::Runtime,
 };
 use aya::programs::{
@@ -66,6 +66,13 @@ impl Kernel {
                     let image = self.images.with_probes.entry(image).or_insert_with(nginx_image);
                     image.users.insert(id);
                     return image.runtime;
+                }
+                if let Some(program) = node::inspect(id.pid, &file) {
+                    let mut attached = self.attach_node(&path, program);
+                    attached.users.insert(id);
+                    let runtime = attached.runtime;
+                    self.images.with_probes.insert(image, attached);
+                    return runtime;
                 }
                 if self.images.plain.len() >= PLAIN_MAX {
                     self.images.plain.clear();
@@ -149,6 +156,43 @@ impl Kernel {
         }
         debug!(path = %path.display(), notes = notes.join("; "), "Go program");
         Image { users: HashSet::new(), runtime: program.identity.ok().map(Runtime::Go), links, notes }
+    }
+
+    fn attach_node(&mut self, path: &std::path::Path, program: node::Program) -> Image {
+        let mut links = Vec::new();
+        let mut notes = vec![match &program.layout {
+            Ok(_) => "Node.js: what its event loops work on is known".to_owned(),
+            Err(unknown) => format!("Node.js: what its event loops work on is not known: {unknown}"),
+        }];
+        let path = program.library.as_deref().unwrap_or(path);
+        let mut runtime = program.layout.ok().map(Runtime::Node);
+        for (hook, place) in program.places.iter().filter(|_| runtime.is_some()) {
+            let Some((needed_for, name)) = probe_of(*hook) else { continue };
+            let attached = match place {
+                Err(unknown) => Err(unknown.to_string()),
+                Ok(place) => self
+                    .uprobe(name)
+                    .and_then(|probe| probe.attach(place.offset, path, UProbeScope::AllProcesses))
+                    .map_err(|error| error.to_string()),
+            };
+            match (attached, place) {
+                (Ok(link), Ok(place)) => {
+                    links.push((name, link));
+                    let cost = if place.is_cheap { "" } else { ", in single steps" };
+                    notes.push(format!("{needed_for}: probe at {:#x}{cost}", place.offset));
+                }
+                (Err(reason), _) => notes.push(format!("{needed_for}: none, {reason}")),
+                (Ok(_), Err(_)) => {}
+            }
+        }
+        // Without one of the four that end what ran before, work would be taken for somebody else's.
+        const NEEDED: usize = 4;
+        let missing = program.places.iter().take(NEEDED).filter_map(|(hook, _)| probe_of(*hook));
+        if missing.into_iter().any(|(_, name)| links.iter().all(|(attached, _)| *attached != name)) {
+            runtime = None;
+        }
+        debug!(path = %path.display(), notes = notes.join("; "), "Node.js");
+        Image { users: HashSet::new(), runtime, links, notes }
     }
 
     pub(in crate::attach) fn uprobe(&mut self, name: &str) -> Result<&mut UProbe, ProgramError> {

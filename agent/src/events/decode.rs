@@ -9,12 +9,12 @@ use std::{
 use thiserror::Error;
 use wirespan_common::event::{
     self as wire, BirthRecord, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header,
-    ListenRecord, ProgressRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime, source,
-    tcp_state,
+    ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime,
+    source, tcp_state,
 };
 use wirespan_core::event::{
-    Actor, Birth, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Proxied, Reached, Segment,
-    Source, Spawn, Task, Uncopied, Wait,
+    Actor, AsyncIds, Birth, Cause, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Proxied,
+    Reached, Segment, Slice, Source, Spawn, Task, Uncopied, Wait,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -95,6 +95,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
         kind::CLAIM => Ok(claim(fixed(bytes)?)),
         kind::SPAWN => Ok(spawn(fixed(bytes)?)),
         kind::BIRTH => Ok(birth(fixed(bytes)?)),
+        kind::SLICE => slice(fixed(bytes)?),
         _ => Err(Error::Unknown("kind")),
     }
 }
@@ -248,6 +249,29 @@ fn birth(record: &BirthRecord) -> Record<'_> {
     })
 }
 
+fn slice(record: &SliceRecord) -> Result<Record<'_>, Error> {
+    let (id, trigger) = (async_id(record.id), async_id(record.trigger));
+    let is_known = id.is_some() && trigger.is_some();
+    let (id, trigger) = (id.unwrap_or_default(), trigger.unwrap_or_default());
+    let conn = ConnId(record.conn);
+    let cause = match record.cause {
+        // What cannot be read is a new part all the same: what went before it is over.
+        _ if !is_known => Cause::Nobody,
+        wire::slice::READ => Cause::Read { conn, id },
+        wire::slice::CALLBACK => Cause::Callback { id, trigger },
+        wire::slice::NOBODY => Cause::Nobody,
+        wire::slice::RESOLVED => {
+            Cause::Resolved { id, trigger, first: async_id(record.conn).unwrap_or_default() }
+        }
+        wire::slice::CONNECT => Cause::Connect { conn, running: id, trigger },
+        _ => return Err(Error::Unknown("cause")),
+    };
+    let is_bounded = record.flags & wire::slice::IS_BOUNDED != 0;
+    let youngest = async_id(record.youngest).unwrap_or_default();
+    let slice = Slice { tid: record.header.tid, cause, youngest, is_bounded };
+    Ok(core(Event::Slice { process: process(&record.header), at: Nanos(record.header.at_ns), slice }))
+}
+
 /// How the socket's owner waits.
 fn wait_of(bits: u16) -> Wait {
     match bits & (flags::BLOCKING | flags::POLLED) {
@@ -259,13 +283,14 @@ fn wait_of(bits: u16) -> Wait {
 
 /// What the thread works on. Numbers that mean nothing are no task: the thread is then all that is known.
 fn task_of(record: &BytesRecord) -> Option<Task> {
-    let [first, second, _] = record.task;
+    let [first, second, third] = record.task;
     match record.runtime {
         runtime::GO => goid(first).map(Task::Goroutine),
+        runtime::PYTHON => NonZeroU64::new(first).map(Task::Context),
+        runtime::NODE => Some(Task::Async(async_ids(first, second, third).unwrap_or_default())),
         runtime::NGINX => {
             Some(Task::Nginx((first != 0).then_some(Proxied { conn: ConnId(first), begun: second != 0 })))
         }
-        runtime::PYTHON => NonZeroU64::new(first).map(Task::Context),
         _ => None,
     }
 }
@@ -274,6 +299,22 @@ fn task_of(record: &BytesRecord) -> Option<Task> {
 fn goid(number: u64) -> Option<NonZeroU64> {
     const PLAUSIBLE: u64 = 1 << 40;
     NonZeroU64::new(number).filter(|number| number.get() < PLAUSIBLE)
+}
+
+fn async_ids(running: u64, trigger: u64, youngest: u64) -> Option<AsyncIds> {
+    Some(AsyncIds { running: async_id(running)?, trigger: async_id(trigger)?, youngest: async_id(youngest)? })
+}
+
+/// An async id, which Node.js keeps as a floating-point number. What is no such number was read at a wrong place; -1 is none.
+fn async_id(bits: u64) -> Option<u64> {
+    const PLAUSIBLE: f64 = (1_u64 << 48) as f64;
+    let number = f64::from_bits(bits);
+    if number == -1.0 {
+        return Some(0);
+    }
+    // A subnormal is a small integer's bits, not its value.
+    let is_id = (0.0..PLAUSIBLE).contains(&number) && number.fract() == 0.0 && !number.is_subnormal();
+    is_id.then_some(number as u64)
 }
 
 fn core(event: Event<'_>) -> Record<'_> {

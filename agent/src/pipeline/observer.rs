@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 use wirespan_core::{
     assemble::Command,
-    correlate::{ProcessLinks, ThreadState},
+    correlate::{LoopEvidence, ProcessLinks, ThreadState},
     counter::Counter,
     counters,
     event::{Event, Nanos, ProcessId},
@@ -200,7 +200,10 @@ impl Observer {
                 work.moved_bytes += u64::from(segment.moved);
                 work.copied_bytes += segment.data.len() as u64;
             }
-            Event::Claim { process, .. } | Event::Spawn { process, .. } | Event::Birth { process, .. }
+            Event::Claim { process, .. }
+            | Event::Spawn { process, .. }
+            | Event::Birth { process, .. }
+            | Event::Slice { process, .. }
                 if !self.discovery.is_observed(*process) =>
             {
                 return;
@@ -421,6 +424,11 @@ fn evidence_in_use(links: &ProcessLinks) -> String {
         format!(
             "; goroutines: {} requests with who asked for them, {} born for requests, at {} `go` statements that keep to theirs and {} that do not",
             task.claims, task.births, task.sites_in_use, task.sites_withdrawn
+        )
+    } else if links.loops.slices > 0 {
+        let LoopEvidence { slices, shared, contradicted } = links.loops;
+        format!(
+            "; event loops: {slices} parts of their work seen, {shared} resources that are nobody's, {contradicted} calls that were answered for another request"
         )
     } else {
         String::new()

@@ -1,7 +1,9 @@
 //! Reads a script, drives a [`Correlator`] and renders what comes out.
 use crate::{
     correlate::{Correlator, Settings},
-    event::{Actor, Birth, ConnId, Endpoints, Nanos, ProcessId, Proxied, Spawn, Task, Wait},
+    event::{
+        Actor, AsyncIds, Birth, Cause, ConnId, Endpoints, Nanos, ProcessId, Proxied, Slice, Spawn, Task, Wait,
+    },
     exchange::{
         Answer, Answering, Call, End, Ended, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened,
         Role,
@@ -112,6 +114,10 @@ impl Stage {
                         let birth = Birth { context: request.parse().unwrap(), creator: actor.context() };
                         self.correlator.birth(actor.process, at, birth);
                     }
+                    "loops" => {
+                        let slice = slice(actor.tid, request, &words[4..]);
+                        self.correlator.slice(actor.process, at, slice, &mut self.out);
+                    }
                     "receives" => self.open(Role::Server, at, actor, request, &words[4..]),
                     "sends" => self.open(Role::Client, at, actor, request, &words[4..]),
                     "begins" => self.begin(Role::Server, at, actor, request),
@@ -157,7 +163,7 @@ impl Stage {
             id,
             role,
             protocol: "http",
-            conn: ConnId(u64::from(hash(conn)) << 1 | u64::from(role == Role::Client)),
+            conn: conn_id(conn, role),
             endpoints: self.endpoints(role, request, conn, options.contains(&"nat")),
             seq: number,
             fingerprint: u64::from(hash(path)),
@@ -247,14 +253,22 @@ fn actor(word: &str, options: &[&str]) -> Actor {
         tid: thread.parse().unwrap(),
         task: number("go")
             .map(Task::Goroutine)
-            .or(number("in").map(Task::Context))
-            .or_else(|| nginx(options)),
+            .or_else(|| option(options, "in")?.parse().ok().map(Task::Context))
+            .or_else(|| nginx(options))
+            .or_else(|| async_ids(options)),
         wait: match option(options, "wait") {
             Some("call") => Wait::Call,
             Some("poll") => Wait::Poll,
             _ => Wait::Epoll,
         },
     }
+}
+
+/// What runs on an event loop.
+fn async_ids(options: &[&str]) -> Option<Task> {
+    let number = |name| option(options, name).map_or(0, |number| number.parse().unwrap());
+    let youngest = option(options, "young")?.parse().unwrap();
+    Some(Task::Async(AsyncIds { running: number("run"), trigger: number("trig"), youngest }))
 }
 
 /// nginx, and for which request it sends.
@@ -265,6 +279,27 @@ fn nginx(options: &[&str]) -> Option<Task> {
     };
     let proxied = named("for", false).or_else(|| named("after", true));
     (proxied.is_some() || options.contains(&"nginx")).then_some(Task::Nginx(proxied))
+}
+
+/// A part of an event loop's work.
+fn slice(tid: u32, begun_by: &str, options: &[&str]) -> Slice {
+    let number = |name| option(options, name).map_or(0, |number| number.parse().unwrap());
+    let conn = |name, role| option(options, name).map(|conn| conn_id(conn, role));
+    let conn = conn("in", Role::Server).or_else(|| conn("out", Role::Client));
+    let (id, trigger) = (number("id"), number("trig"));
+    let cause = match begun_by {
+        "read" => Cause::Read { conn: conn.unwrap(), id },
+        "callback" => Cause::Callback { id, trigger },
+        "nobody" => Cause::Nobody,
+        "resolved" => Cause::Resolved { id, trigger, first: number("first") },
+        "connects" => Cause::Connect { conn: conn.unwrap(), running: number("run"), trigger },
+        begun_by => panic!("no such slice: {begun_by}"),
+    };
+    Slice { tid, cause, youngest: number("young"), is_bounded: options.contains(&"bounded") }
+}
+
+fn conn_id(name: &str, role: Role) -> ConnId {
+    ConnId(u64::from(hash(name)) << 1 | u64::from(role == Role::Client))
 }
 
 fn context(text: &str, options: &[&str]) -> (String, bytes::Bytes) {
