@@ -12,6 +12,7 @@ mod kernel;
 mod links;
 mod load;
 mod operate;
+mod python;
 mod truth;
 
 use crate::runner::Scene;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Scene> {
         calls::SCENES,
         links::SCENES,
         go::SCENES,
+        python::SCENES,
         commands::SCENES,
         operate::SCENES,
         collector::SCENES,
