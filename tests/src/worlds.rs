@@ -13,6 +13,7 @@ mod links;
 mod load;
 mod nginx;
 mod operate;
+mod python;
 mod truth;
 
 use crate::runner::Scene;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Scene> {
         links::SCENES,
         go::SCENES,
         nginx::SCENES,
+        python::SCENES,
         commands::SCENES,
         operate::SCENES,
         collector::SCENES,

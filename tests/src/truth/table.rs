@@ -70,6 +70,9 @@ const PROXY: Rules = Rules { callers: 1, itself: false, parallel: false, proxy: 
 /// Thread-per-request stacks keep their promise at every concurrency.
 const THREAD_PER_REQUEST: Option<f64> = Some(0.999);
 
+/// Event loops whose runtime tells what they work on: for what the answering task and those that it awaits do.
+const EVENT_LOOP: Option<f64> = Some(0.99);
+
 const NOTHING: Runtime = Runtime {
     name: "",
     rules: FREE,
@@ -116,10 +119,31 @@ pub const RUNTIMES: &[Runtime] = &[
         start: |paths| gunicorn(paths, &["--worker-class", "gthread", "--workers", "1", "--threads", "16"]),
         ..NOTHING
     },
-    Runtime { name: "fastapi-httpx", start: |paths| script(paths, "fastapi_app.py", "asyncio"), ..NOTHING },
-    Runtime { name: "fastapi-uvloop", start: |paths| script(paths, "fastapi_app.py", "uvloop"), ..NOTHING },
-    Runtime { name: "aiohttp", start: |paths| script(paths, "aiohttp_app.py", "asyncio"), ..NOTHING },
-    Runtime { name: "aiohttp-uvloop", start: |paths| script(paths, "aiohttp_app.py", "uvloop"), ..NOTHING },
+    Runtime {
+        name: "fastapi-httpx",
+        start: |paths| script(paths, "fastapi_app.py", "asyncio"),
+        promise: EVENT_LOOP,
+        ..NOTHING
+    },
+    Runtime {
+        name: "fastapi-uvloop",
+        start: |paths| script(paths, "fastapi_app.py", "uvloop"),
+        promise: EVENT_LOOP,
+        ..NOTHING
+    },
+    Runtime {
+        name: "aiohttp",
+        start: |paths| script(paths, "aiohttp_app.py", "asyncio"),
+        promise: EVENT_LOOP,
+        short: Some(8),
+        ..NOTHING
+    },
+    Runtime {
+        name: "aiohttp-uvloop",
+        start: |paths| script(paths, "aiohttp_app.py", "uvloop"),
+        promise: EVENT_LOOP,
+        ..NOTHING
+    },
     Runtime { name: "go", start: go, short: Some(8), ..NOTHING },
     Runtime { name: "node-http", start: |paths| node(paths, &["http"]), short: Some(8), ..NOTHING },
     Runtime { name: "node-fetch", start: |paths| node(paths, &["fetch"]), ..NOTHING },
@@ -164,6 +188,7 @@ pub const RUNTIMES: &[Runtime] = &[
         name: "aiohttp-poll",
         habit: "poll",
         start: |paths| script(paths, "aiohttp_app.py", "asyncio"),
+        promise: EVENT_LOOP,
         ..NOTHING
     },
     Runtime {

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, ensure};
 scenes! { "truth":
     flask_threads_keep_their_promise_and_nothing_is_false,
     gunicorn_threads_keep_their_promise_and_nothing_is_false,
+    asyncio_contexts_keep_their_promise_and_nothing_is_false,
     go_is_never_told_a_wrong_parent,
     node_is_never_told_a_wrong_parent,
     nginx_keeps_its_promise_and_nothing_is_false,
@@ -31,6 +32,10 @@ fn flask_threads_keep_their_promise_and_nothing_is_false(world: &mut World) -> R
 
 fn gunicorn_threads_keep_their_promise_and_nothing_is_false(world: &mut World) -> Result<()> {
     judge(world, "gunicorn-gthread")
+}
+
+fn asyncio_contexts_keep_their_promise_and_nothing_is_false(world: &mut World) -> Result<()> {
+    judge(world, "aiohttp")
 }
 
 fn go_is_never_told_a_wrong_parent(world: &mut World) -> Result<()> {

@@ -27,8 +27,10 @@ use std::{
     num::NonZeroU64,
 };
 
-/// Contexts remembered per process: two seconds of ten thousand births each. Beyond, the one that did nothing for longest is nobody's.
-const CONTEXTS_MAX: usize = 32_768;
+/// Contexts remembered per process that did nothing yet: most are those of timers, and never will.
+const YOUNG_MAX: usize = 16_384;
+/// Contexts remembered that called, answered or created others. Beyond, the one that did nothing for longest is nobody's.
+const ACTIVE_MAX: usize = 16_384;
 /// Of one address: the interpreter gives the last one that was freed first.
 const LIVES_MAX: usize = 32;
 /// Steps from a context up to the one that owns a request.
@@ -104,7 +106,8 @@ pub(in crate::correlate) struct Lineage {
     lives: Map<NonZeroU64, SmallVec<[(Nanos, ContextId); 1]>>,
     contexts: Map<ContextId, Context>,
     /// Oldest first, with their addresses.
-    order: VecDeque<(ContextId, NonZeroU64)>,
+    young: VecDeque<(ContextId, NonZeroU64)>,
+    active: VecDeque<(ContextId, NonZeroU64)>,
     next: u64,
     /// Requests whose owner may not be known yet, by the time at which they were read.
     open: BTreeSet<(Nanos, ExchangeId)>,
@@ -148,9 +151,7 @@ impl Lineage {
     }
 
     fn add(&mut self, address: NonZeroU64, born: Option<(Nanos, Option<ContextId>)>, at: Nanos) -> ContextId {
-        while self.contexts.len() >= CONTEXTS_MAX {
-            self.forget_one(at);
-        }
+        self.forget_old(at);
         self.next += 1;
         let id = ContextId(self.next);
         let lives = self.lives.entry(address).or_default();
@@ -169,29 +170,42 @@ impl Lineage {
             is_counted: false,
         };
         self.contexts.insert(id, context);
-        self.order.push_back((id, address));
+        self.young.push_back((id, address));
         id
     }
 
-    /// Forgets the oldest that has not acted for a while.
-    fn forget_one(&mut self, now: Nanos) {
-        const RECENT_NS: u64 = 5_000_000_000;
+    /// Forgets the oldest of those that did nothing, and one of those that have not done anything for long.
+    fn forget_old(&mut self, now: Nanos) {
+        const RECENT_NS: u64 = 60_000_000_000;
         const CHANCES: usize = 16;
-        for chance in 0..=CHANCES {
-            let Some((id, address)) = self.order.pop_front() else { return };
-            let acted = self.contexts.get(&id).map_or(Nanos(0), |context| context.acted);
-            if chance < CHANCES && acted != Nanos(0) && now.since(acted) < RECENT_NS {
-                self.order.push_back((id, address));
-                continue;
+        if self.young.len() >= YOUNG_MAX
+            && let Some((id, address)) = self.young.pop_front()
+        {
+            match self.contexts.get(&id) {
+                Some(context) if context.acted != Nanos(0) => self.active.push_back((id, address)),
+                _ => self.forget(id, address),
             }
-            self.contexts.remove(&id);
-            if let Some(lives) = self.lives.get_mut(&address) {
-                lives.retain(|(_, life)| *life != id);
-                if lives.is_empty() {
-                    self.lives.remove(&address);
+        }
+        let mut chances = CHANCES;
+        while self.active.len() >= ACTIVE_MAX
+            && let Some((id, address)) = self.active.pop_front()
+        {
+            chances = chances.saturating_sub(1);
+            match self.contexts.get(&id) {
+                Some(context) if chances > 0 && now.since(context.acted) < RECENT_NS => {
+                    self.active.push_back((id, address));
                 }
+                _ => self.forget(id, address),
             }
-            return;
+        }
+    }
+
+    fn forget(&mut self, id: ContextId, address: NonZeroU64) {
+        self.contexts.remove(&id);
+        let Some(lives) = self.lives.get_mut(&address) else { return };
+        lives.retain(|(_, life)| *life != id);
+        if lives.is_empty() {
+            self.lives.remove(&address);
         }
     }
 
