@@ -109,7 +109,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     let ports = shop.services.iter().map(|service| (service.name, service.port)).collect();
     let errand = args.checkouts.map(|_| Errand::Checkout);
     let load = Load { ports, ledger: &seen.ledger, stop: &stop, errand, next: AtomicU64::new(0) };
-    if let (Some(checkouts), Some(mut agent)) = (args.checkouts, agent.take_if(|_| args.checkouts.is_some())) {
+    if let (Some(checkouts), Some(mut agent)) = (args.checkouts, agent.take_if(|_| args.checkouts.is_some()))
+    {
         let judged = crowd::run(&load, &mut shop, &mut agent, checkouts, args.in_flight);
         return agent.finish().and(judged);
     }

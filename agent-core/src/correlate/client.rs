@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | hands on a context that one open request carries | – | that request, at once (`wire`) |
 //! | asked for by a goroutine that works for the candidate | see `goroutine` | `task` |
+//! | by nginx, for the candidate by its own word | see `nginx` | `task` |
 //! | by the thread that read the candidate | same thread answers, process calibrated | `thread` |
 //! | while the candidate was alone | the call had its answer before | `only`, at the next tick |
 //! | by the thread that read the candidate | same thread answers, process not known yet | held until the process is |
