@@ -5,6 +5,7 @@
 //! the demo knows which request caused which and compares. Not here: installing (see `setup`).
 mod agent;
 mod client;
+mod crowd;
 mod judge;
 mod ledger;
 mod load;
@@ -35,6 +36,7 @@ use std::{
 };
 use stop::Stop;
 use table::Table;
+use visit::Errand;
 
 /// The path by which the demo asks a service whether it is there.
 const HEALTH: &str = "/healthz";
@@ -59,6 +61,12 @@ pub(crate) struct DemoArgs {
     /// One round alone and one with 8 requests in flight; exit 0 only if the traces are connected and nothing is false
     #[arg(long)]
     once: bool,
+    /// Only checkouts, so many of them: how many were seen whole, and whether anything is false
+    #[arg(long, value_name = "N", conflicts_with_all = ["once", "no_agent"])]
+    checkouts: Option<u64>,
+    /// Checkouts in flight
+    #[arg(long, default_value_t = 64, value_name = "N", requires = "checkouts")]
+    in_flight: usize,
     /// The shop and its visitors without the agent, to see that the services work by themselves
     #[arg(long)]
     no_agent: bool,
@@ -99,7 +107,13 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         None => None,
     };
     let ports = shop.services.iter().map(|service| (service.name, service.port)).collect();
-    let load = Load { ports, ledger: &seen.ledger, stop: &stop, next: AtomicU64::new(0) };
+    let errand = args.checkouts.map(|_| Errand::Checkout);
+    let load = Load { ports, ledger: &seen.ledger, stop: &stop, errand, next: AtomicU64::new(0) };
+    if let (Some(checkouts), Some(mut agent)) = (args.checkouts, agent.take_if(|_| args.checkouts.is_some()))
+    {
+        let judged = crowd::run(&load, &mut shop, &mut agent, checkouts, args.in_flight);
+        return agent.finish().and(judged);
+    }
 
     let alone = round(&load, &mut shop, agent.as_mut(), 1, ALONE)?;
     if !args.once && !stop.is_set() {

@@ -73,8 +73,8 @@ impl Correlator {
         let Some(ended) = &node.ended else { return };
         let (answered, ended_at) = (node.answering.is_some(), ended.at);
         // When an answer ends that was not wholly seen, nobody knows exactly: the next may have begun.
-        let is_exact = !gap && !(answered && ended.incomplete.response_end);
-        if is_exact && self.was_sent_by(call, ended_at) {
+        let is_inexact = gap || (answered && ended.incomplete.response_end);
+        if !is_inexact && self.was_sent_by(call, ended_at) {
             self.await_losses(call);
         } else if answered {
             self.unparent(call, Unparented::AfterAnswer, out);

@@ -22,6 +22,7 @@ mod goroutine_truth;
 mod goroutines;
 mod lifetime;
 mod nginx;
+mod nginx_truth;
 mod peers;
 mod script;
 mod simulation;

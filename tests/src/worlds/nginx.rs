@@ -9,6 +9,7 @@ use crate::{
     ledger::HEADER,
     process::command,
     span::Span,
+    truth::plan::Dice,
     world::{App, World, free_port, own_binary},
 };
 use anyhow::{Context, Result, ensure};
@@ -97,9 +98,10 @@ fn programs(world: &mut World) -> Result<App> {
 /// The bytes of a client's request; its id begins with its kind, or says that nobody waits for the answer.
 fn asked(client: usize, n: usize, leaves: bool) -> Vec<u8> {
     let number = client * 31 + n;
-    let (kind, _) = KINDS.get(number % KINDS.len()).copied().unwrap_or(KINDS[0]);
+    let (kind, _) = KINDS.get(number % KINDS.len()).copied().unwrap_or_default();
     // Waits of 0, 0, 2 and 10 ms; to be retried is what fails.
-    let (delay, status) = ([0, 0, 2, 4][number % 4], if kind == "retry" { 5 } else { 2 });
+    let delay = Dice::new(number as u64).of(&[0, 0, 2, 4]);
+    let status = if kind == "retry" { 5 } else { 2 };
     let path = match kind {
         "cache" => format!("/cache/t/1s{delay}2{}", number % 90),
         _ => format!("/{kind}/t/1s{delay}{status}0"),
@@ -119,7 +121,7 @@ fn client(front: App, client: usize) -> Result<()> {
     let mut connection = Connection::open(front.address())?;
     for round in 0..ROUNDS {
         let numbers = (0..PIPELINED).map(|n| round * PIPELINED + n);
-        let leaves = (client + round) % LEAVES == 0;
+        let leaves = (client + round).is_multiple_of(LEAVES);
         let batch: Vec<u8> = numbers.flat_map(|n| asked(client, n, leaves)).collect();
         connection.send(batch)?;
         if leaves {

@@ -2,7 +2,12 @@
 //!
 //! Shape: a number of visits and of visitors → requests over kept connections, each visit noted in the ledger before its
 //! first byte is sent. Not here: what a visit is (see `visit`).
-use super::{client::Client, ledger::Ledger, stop::Stop, visit::Visit};
+use super::{
+    client::Client,
+    ledger::Ledger,
+    stop::Stop,
+    visit::{Errand, Visit},
+};
 use anyhow::{Result, ensure};
 use std::{
     collections::HashMap,
@@ -25,6 +30,8 @@ pub(super) struct Load<'a> {
     pub(super) ledger: &'a Mutex<Ledger>,
     /// Ends the load early.
     pub(super) stop: &'a Stop,
+    /// What every visitor does; none if each does something else.
+    pub(super) errand: Option<Errand>,
     /// The number of the next visit.
     pub(super) next: AtomicU64,
 }
@@ -67,7 +74,9 @@ impl Load<'_> {
             if number >= end {
                 return;
             }
-            if let Err(error) = self.visit(Visit::number(number), &mut clients) {
+            let mut visit = Visit::number(number);
+            visit.errand = self.errand.unwrap_or(visit.errand);
+            if let Err(error) = self.visit(visit, &mut clients) {
                 let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
                 if wrong.len() < 1_000 {
                     wrong.push(format!("{error:#}"));

@@ -97,6 +97,35 @@ impl Report {
         }
     }
 
+    /// Takes in those of another round.
+    pub(super) fn absorb(&mut self, other: Report) {
+        self.visits += other.visits;
+        self.whole += other.whole;
+        self.checkouts += other.checkouts;
+        self.whole_checkouts += other.whole_checkouts;
+        self.expected += other.expected;
+        self.missing += other.missing;
+        self.orphans += other.orphans;
+        for (alone, count) in other.alone {
+            *self.alone.entry(alone).or_default() += count;
+        }
+        for (evidence, count) in other.evidence {
+            *self.evidence.entry(evidence).or_default() += count;
+        }
+        self.false_claims.extend(other.false_claims);
+        self.best = other.best.or(self.best.take());
+    }
+
+    /// Share of the checkouts that were seen whole: one trace, every span and every link, nothing else in it.
+    pub(super) fn completeness(&self) -> f64 {
+        self.whole_checkouts as f64 / self.checkouts.max(1) as f64
+    }
+
+    /// What the agent says and is not so, one sentence each.
+    pub(super) fn false_claims(&self) -> &[String] {
+        &self.false_claims
+    }
+
     /// The last whole checkout, drawn.
     pub(super) fn waterfall(&self) -> String {
         let Some(best) = &self.best else { return "no checkout was seen whole\n".into() };

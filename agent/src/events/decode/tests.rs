@@ -138,6 +138,17 @@ fn contexts_of_python_are_addresses_and_none_is_nobody() {
 }
 
 #[test]
+fn nginx_names_the_connection_for_whose_request_it_sends_or_none() {
+    let task = |numbers| {
+        let record = BytesRecord { task: numbers, runtime: runtime::NGINX, ..bytes_record(b"", 5) };
+        segment_of(record.as_bytes()).actor.task
+    };
+    let named = |begun| Some(Task::Nginx(Some(Proxied { conn: ConnId(8), begun })));
+    assert_eq!((task([8, 0, 0]), task([8, 120, 0])), (named(false), named(true)));
+    assert_eq!(task([0, 120, 0]), Some(Task::Nginx(None)));
+}
+
+#[test]
 fn a_claim_and_a_birth_name_goroutines_and_what_cannot_be_one_is_nobody() {
     let mut claim = ClaimRecord { header: header::<ClaimRecord>(kind::CLAIM, 0), conn: 9, goroutine: 5 };
     let Ok(Record::Event { event: Event::Claim { conn, goroutine, .. }, .. }) = decode(claim.as_bytes())
