@@ -36,13 +36,13 @@ fn node_resolve_uprobe(_: ProbeContext) -> u32 {
     run(on_resolve) as u32
 }
 
-// node v18+: deps/v8/src/execution/microtask-queue.cc MicrotaskQueue::PerformCheckpointInternal(v8::Isolate* v8_isolate)
+// node v18+: deps/v8/src/execution/microtask-queue.cc MicrotaskQueue::RunMicrotasks(Isolate* isolate)
 #[uprobe]
 fn node_waiting_uprobe(_: ProbeContext) -> u32 {
     run(on_waiting) as u32
 }
 
-// node v18+: deps/v8/src/execution/isolate.cc Isolate::ClearKeptObjects(), the last that PerformCheckpointInternal calls
+// node v18+: deps/v8/src/execution/isolate.cc Isolate::ClearKeptObjects(), which follows every RunMicrotasks
 #[uprobe]
 fn node_completed_uprobe(_: ProbeContext) -> u32 {
     run(on_completed) as u32

@@ -57,8 +57,10 @@ const WRAP: &str = "_ZN4node21InternalCallbackScopeC1EPNS_9AsyncWrapEi";
 const TIMERS: &str = "_ZN4node11Environment9RunTimersEP10uv_timer_s";
 const IMMEDIATES: &str = "_ZN4node11Environment14CheckImmediateEP10uv_check_s";
 const RESOLVE: &str = "Builtins_PromiseCapabilityDefaultResolve";
-// What it begins and ends with: compilers put what is in between together in many ways.
-const WAITING: &str = "_ZN2v88internal14MicrotaskQueue25PerformCheckpointInternalEPNS_7IsolateE";
+const WAITING: &str = "_ZN2v88internal14MicrotaskQueue13RunMicrotasksEPNS0_7IsolateE";
+/// Where a compiler has split it, this is what callers call.
+const WAITING_PART: &str = "_ZN2v88internal14MicrotaskQueue13RunMicrotasksEPNS0_7IsolateE.part.";
+/// What every caller of that calls next.
 const COMPLETED: &str = "_ZN2v88internal7Isolate16ClearKeptObjectsEv";
 
 /// Looks at the program of a process. `None`: it is not Node.js, or no program that can be read.
@@ -90,7 +92,7 @@ fn program(image: &Image<'_>, exported: &Symbols, library: Option<PathBuf>) -> P
         let cheap = code::emulated(&begins);
         Ok(Place { offset: offset + cheap.unwrap_or_default(), is_cheap: cheap.is_some() })
     };
-    let (resolve, waiting) = (place(RESOLVE), place(WAITING));
+    let (resolve, waiting) = (place(RESOLVE), place(WAITING_PART).or_else(|_| place(WAITING)));
     let promises = match (&resolve, &waiting) {
         (Ok(_), Ok(_)) => [resolve, waiting, place(COMPLETED)],
         (Err(_), _) => [resolve, Err(Unknown::Alone(RESOLVE)), Err(Unknown::Alone(RESOLVE))],

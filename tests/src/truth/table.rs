@@ -17,7 +17,7 @@ pub struct Runtime {
     pub rules: Rules,
     /// What it does besides: `poll` calls the leaf on nobody's behalf while requests come, from a worker that the first
     /// request starts; `after` makes one more call when a request was answered; `queue` has three workers, started by the
-    /// first request, make the calls of all.
+    /// first request, make the calls of all; `waits` waits in many ways; `mutex` makes calls one at a time.
     pub habit: &'static str,
     /// Its workers do not listen: the agent must be told which processes they are.
     pub hidden_workers: bool,
@@ -145,14 +145,21 @@ pub const RUNTIMES: &[Runtime] = &[
         ..NOTHING
     },
     Runtime { name: "go", start: go, short: Some(8), ..NOTHING },
-    Runtime { name: "node-http", start: |paths| node(paths, &["http"]), short: Some(8), ..NOTHING },
-    Runtime { name: "node-fetch", start: |paths| node(paths, &["fetch"]), ..NOTHING },
-    Runtime { name: "node-axios", start: |paths| node(paths, &["axios"]), ..NOTHING },
+    Runtime {
+        name: "node-http",
+        start: |paths| node(paths, &["http"]),
+        promise: EVENT_LOOP,
+        short: Some(8),
+        ..NOTHING
+    },
+    Runtime { name: "node-fetch", start: |paths| node(paths, &["fetch"]), promise: EVENT_LOOP, ..NOTHING },
+    Runtime { name: "node-axios", start: |paths| node(paths, &["axios"]), promise: EVENT_LOOP, ..NOTHING },
     Runtime { name: "node-undici", start: |paths| node(paths, &["undici"]), ..NOTHING },
     Runtime {
         name: "node-cluster",
         hidden_workers: true,
         start: |paths| node(paths, &["http", "cluster"]),
+        promise: EVENT_LOOP,
         ..NOTHING
     },
     Runtime { name: "node-threads", start: |paths| node(paths, &["http", "threads"]), ..NOTHING },
@@ -207,11 +214,31 @@ pub const RUNTIMES: &[Runtime] = &[
     Runtime { name: "go-poll", habit: "poll", start: go, ..NOTHING },
     Runtime { name: "go-after", habit: "after", start: go, ..NOTHING },
     Runtime { name: "go-queue", habit: "queue", rules: QUEUED, start: go, ..NOTHING },
-    Runtime { name: "node-poll", habit: "poll", start: |paths| node(paths, &["http"]), ..NOTHING },
+    Runtime {
+        name: "node-poll",
+        habit: "poll",
+        start: |paths| node(paths, &["http"]),
+        promise: EVENT_LOOP,
+        ..NOTHING
+    },
     Runtime { name: "node-after", habit: "after", start: |paths| node(paths, &["http"]), ..NOTHING },
     Runtime {
         name: "node-queue",
         habit: "queue",
+        rules: QUEUED,
+        start: |paths| node(paths, &["http"]),
+        ..NOTHING
+    },
+    Runtime {
+        name: "node-waits",
+        habit: "waits",
+        start: |paths| node(paths, &["http"]),
+        promise: EVENT_LOOP,
+        ..NOTHING
+    },
+    Runtime {
+        name: "node-mutex",
+        habit: "mutex",
         rules: QUEUED,
         start: |paths| node(paths, &["http"]),
         ..NOTHING

@@ -102,10 +102,10 @@ impl Symbols {
         self.place(prefix).is_some()
     }
 
-    /// The symbol whose name begins so.
+    /// The symbol of this name, or else one whose name begins so.
     pub(super) fn find(&self, prefix: &str) -> Option<Symbol> {
         const SYMBOL: usize = 24;
-        let place = self.place(prefix)?;
+        let place = self.place(&format!("{prefix}\0")).or_else(|| self.place(prefix))?;
         let name = self.names.get(place..)?.split(|byte| *byte == 0).next()?;
         let word = u32::try_from(place).ok()?.to_le_bytes();
         let symbol = self.symbols.chunks_exact(SYMBOL).find(|symbol| symbol.starts_with(&word))?;

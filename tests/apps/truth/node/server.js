@@ -4,6 +4,8 @@
 'use strict';
 
 const cluster = require('node:cluster');
+const crypto = require('node:crypto');
+const dns = require('node:dns');
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
@@ -113,6 +115,41 @@ function arm() {
   }, 5);
 }
 
+// Ways to wait: each leaves the event loop, and comes back to it, in another way.
+const WAITS = [
+  (delay) => timers.setTimeout(delay),
+  (delay) => new Promise((resolve) => setTimeout(resolve, delay)),
+  (delay) => new Promise((resolve) => setTimeout(() => setTimeout(resolve, delay / 2), delay / 2)),
+  () => fs.promises.readFile(__filename),
+  () => new Promise((resolve) => fs.readFile(__filename, resolve)),
+  () => dns.promises.lookup('localhost'),
+  () => new Promise((resolve) => dns.lookup('localhost', resolve)),
+  () => new Promise((resolve) => crypto.pbkdf2('a', 'b', 1000, 32, 'sha256', resolve)),
+  () => timers.setImmediate(),
+  () => new Promise((resolve) => setImmediate(() => process.nextTick(resolve))),
+  async (delay) => {
+    await timers.setTimeout(delay / 2);
+    await timers.setImmediate();
+    await fs.promises.stat(__filename);
+  },
+];
+let waits = 0;
+
+async function wait(delay) {
+  if (HABIT !== 'waits') return timers.setTimeout(delay);
+  waits += 1;
+  await WAITS[waits % WAITS.length](delay);
+}
+
+// One at a time, in the order of asking: a lock made of promises.
+let last = Promise.resolve();
+
+function locked(inbound, number, plan) {
+  const mine = last.then(() => call(inbound, number, plan));
+  last = mine;
+  return mine;
+}
+
 // Three at once, the others in a list: what p-limit does without AsyncResource.
 const waiting = [];
 let running = 0;
@@ -157,7 +194,7 @@ function elsewhere(inbound, number, plan) {
 
 function choose() {
   if (mode === 'threads') return elsewhere;
-  return HABIT === 'queue' ? queued : call;
+  return { queue: queued, mutex: locked }[HABIT] || call;
 }
 const make = choose();
 
@@ -171,7 +208,7 @@ app.get('/t/:text', async (request, response) => {
   const inbound = request.get(HEADER);
   const late = 'SP'.includes(text[1]);
   const delay = DELAYS[text[2]];
-  if (delay && !late) await timers.setTimeout(delay);
+  if (delay && !late) await wait(delay);
   if (HABIT === 'poll') arm();
   const plans = [];
   let at = 5;
@@ -183,9 +220,12 @@ app.get('/t/:text', async (request, response) => {
   if ('pP'.includes(text[1])) {
     await Promise.all(plans.map((plan, n) => make(inbound, n, plan)));
   } else {
-    for (const [n, plan] of plans.entries()) await make(inbound, n, plan);
+    for (const [n, plan] of plans.entries()) {
+      if (n > 0 && HABIT === 'waits') await wait(2);
+      await make(inbound, n, plan);
+    }
   }
-  if (delay && late) await timers.setTimeout(delay);
+  if (delay && late) await wait(delay);
   const status = STATUSES[text[3]];
   write('server', inbound, inbound, request.path, status, start);
   response.status(status).send('done');
