@@ -349,11 +349,12 @@ pub mod slice {
     pub const CALLBACK: u32 = 2;
     /// Timers or immediates, before it is known whose; or a callback that is no resource's.
     pub const NOBODY: u32 = 3;
-    /// What waited for promises that `id` has resolved, among timers or immediates, or after a read if `id` was there before. `conn` is
-    /// the first that resolved one.
+    /// Among timers or immediates: what waited for promises that `id` has resolved. `conn` is the first that resolved one.
     pub const RESOLVED: u32 = 4;
     /// A connection is being opened, and by whom: no slice begins.
     pub const CONNECT: u32 = 5;
+    /// After a read a resource that was there before has resolved a promise: whose answer was read. As [`RESOLVED`], but no slice begins.
+    pub const NAMED: u32 = 6;
 
     /// Bit of [`super::SliceRecord::flags`]: the end of the slice is seen, so what is created in it is its own.
     pub const IS_BOUNDED: u32 = 1 << 0;

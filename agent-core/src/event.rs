@@ -146,6 +146,15 @@ pub enum Cause {
         /// The first.
         first: u64,
     },
+    /// No new part: in the running one, after a read, a resource that was there before has resolved a promise.
+    Named {
+        /// The last that did.
+        id: u64,
+        /// Its trigger.
+        trigger: u64,
+        /// The first.
+        first: u64,
+    },
     /// No new part: the running one opens a connection.
     Connect {
         /// Which.

@@ -99,9 +99,11 @@ pub(crate) fn on_waiting() -> Result<(), Reason> {
     let Some((row, thread, process)) = current() else { return Ok(()) };
     let Some(ids) = user::read::<Ids>(row.ids) else { return Ok(()) };
     let [first, id, trigger] = row.resolvers;
-    if row.state & LATER == 0 && id == 0 {
+    if row.state & LATER == 0 {
         row.state |= DRAINS;
-        return Ok(());
+        row.resolvers = [0; 3];
+        let said = Slice { cause: slice::NAMED, conn: first, id, trigger };
+        return if id == 0 { Ok(()) } else { say(row, said, ids, thread, process) };
     }
     let next = match id {
         0 => Slice { cause: slice::NOBODY, ..Slice::default() },
@@ -148,11 +150,19 @@ pub(crate) fn on_connect(cookie: u64) -> Result<(), Reason> {
     let thread = Thread::current();
     let Some(process) = observed_node(thread) else { return Ok(()) };
     let Some(row) = rows::event_loop(thread.pid_tgid) else { return Ok(()) };
-    let Some([id, trigger, youngest]) = user::read::<Ids>(row.ids) else { return Ok(()) };
+    let Some(ids) = user::read::<Ids>(row.ids) else { return Ok(()) };
+    let [id, trigger, _] = ids;
+    say(row, Slice { cause: slice::CONNECT, conn: cookie, id, trigger }, ids, thread, process)
+}
+
+/// Something happens in the running slice.
+#[inline(always)]
+fn say(row: &mut EventLoop, what: Slice, ids: Ids, thread: Thread, process: &Process) -> Result<(), Reason> {
     write(row, thread, process)?;
     let header = emit::header_by::<SliceRecord>(kind::SLICE, thread, process);
-    let record = SliceRecord { header, conn: cookie, id, trigger, youngest, cause: slice::CONNECT, flags: 0 };
-    emit(&record, Wake::Timer)
+    let Slice { cause, conn, id, trigger } = what;
+    let [_, _, youngest] = ids;
+    emit(&SliceRecord { header, conn, id, trigger, youngest, cause, flags: 0 }, Wake::Timer)
 }
 
 /// The row of the thread's process, if its async ids can be read.

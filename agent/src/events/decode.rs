@@ -263,6 +263,7 @@ fn slice(record: &SliceRecord) -> Result<Record<'_>, Error> {
         wire::slice::RESOLVED => {
             Cause::Resolved { id, trigger, first: async_id(record.conn).unwrap_or_default() }
         }
+        wire::slice::NAMED => Cause::Named { id, trigger, first: async_id(record.conn).unwrap_or_default() },
         wire::slice::CONNECT => Cause::Connect { conn, running: id, trigger },
         _ => return Err(Error::Unknown("cause")),
     };

@@ -51,6 +51,8 @@ pub(in crate::correlate) struct Maker {
     pub(in crate::correlate) resources: [Id; 3],
     /// In the answer of another call itself, and no resource says whose it is.
     pub(in crate::correlate) in_answer: bool,
+    /// A resource says whose it is.
+    pub(in crate::correlate) is_named: bool,
 }
 
 /// What is known of a connection.
@@ -89,12 +91,20 @@ impl Loops {
             self.remember(conn, Conn::Opened(owner));
             return None;
         }
-        let running = self.running(slice);
         let thread = self.threads.get_mut(&slice.tid)?;
-        let is_named = thread.now.is_poll && matches!(slice.cause, Cause::Resolved { .. });
-        thread.begin(running, slice);
-        let (call, owner) = (running.via?, running.owner.filter(|_| is_named)?);
-        self.calls.named(call, owner.request).then_some((call, owner.request))
+        if let Cause::Named { id, trigger, first } = slice.cause {
+            // By a resource of its own somebody says whose answer was read.
+            let call = thread.now.via?;
+            let owner = thread.said(id, trigger, first)?;
+            if !self.calls.named(call, owner.request) {
+                return None;
+            }
+            thread.now.owner = Some(Owner { via: Some(call), ..owner });
+            return Some((call, owner.request));
+        }
+        let running = self.running(slice);
+        self.threads.get_mut(&slice.tid)?.begin(running, slice);
+        None
     }
 
     /// What a slice works for.
@@ -131,17 +141,11 @@ impl Loops {
                 let owner = thread.called(id, trigger);
                 Running { owner, via: owner.and_then(|owner| owner.via), id, is_poll: true }
             }
-            // By a resource of its own somebody says whose answer was read.
-            Cause::Resolved { id, trigger, first } if thread.now.is_poll => {
-                let now = thread.now;
-                let owner = thread.resolved(id, trigger, first).map(|owner| Owner { via: now.via, ..owner });
-                Running { owner: owner.or(now.owner), ..now }
-            }
             Cause::Resolved { id, trigger, first } => {
                 let owner = thread.resolved(id, trigger, first);
                 Running { owner, via: owner.and_then(|owner| owner.via), id: 0, is_poll: false }
             }
-            Cause::Nobody | Cause::Connect { .. } => Running::default(),
+            Cause::Nobody | Cause::Named { .. } | Cause::Connect { .. } => Running::default(),
         }
     }
 

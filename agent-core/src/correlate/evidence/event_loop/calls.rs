@@ -48,6 +48,8 @@ struct Call {
     /// Who was answered meanwhile, of those that were open when it was made.
     answers: SmallVec<[ExchangeId; 2]>,
     outlived: bool,
+    /// It was made in its request's own slice, or a resource said whose it is: not for whoever waited in a list.
+    is_certain: bool,
     /// It was made when its request was over, in the answer of another call itself.
     handed_over: bool,
     /// For whom a resource took the answer; once it was several, nobody.
@@ -86,7 +88,7 @@ pub(in crate::correlate) struct Calls {
     hands_over: bool,
     /// Calls in the answers of others whose own request was answered in theirs.
     confirmed: u32,
-    /// Calls made in their request's own slices, of which a resource said the same.
+    /// Certain calls of which a resource said whose answer it was.
     proofs: u32,
     /// One said something else: such resources are no evidence here.
     disproven: bool,
@@ -102,6 +104,7 @@ impl Calls {
             via: maker.via,
             answers: SmallVec::new(),
             outlived: false,
+            is_certain: maker.owner.is_some() && (maker.via.is_none() || maker.is_named),
             handed_over: false,
             named: None,
             several: false,
@@ -182,8 +185,8 @@ impl Calls {
     /// A resource that was created for `request` took the answer of a call; true if that is evidence.
     pub(super) fn named(&mut self, id: ExchangeId, request: ExchangeId) -> bool {
         let Some(call) = self.known.get_mut(&id) else { return false };
-        if let (Some(owner), false) = (call.owner, call.is_secondary()) {
-            // Nobody hands work over within a request's own slice: it tells whether such resources say the truth.
+        if let Some(owner) = call.owner.filter(|_| call.is_certain) {
+            // It tells whether such resources say the truth.
             self.disproven |= owner.request != request;
             self.proofs = self.proofs.saturating_add(1);
         }
@@ -193,8 +196,8 @@ impl Calls {
     }
 
     fn is_named(&self, id: ExchangeId, request: ExchangeId) -> bool {
-        let call = self.known.get(&id).filter(|call| !call.several && call.named == Some(request));
-        call.is_some() && self.proofs >= PROOFS && !self.disproven
+        let is_told = |call: &&Call| !call.is_certain && !call.several && call.named == Some(request);
+        self.known.get(&id).filter(is_told).is_some() && self.proofs >= PROOFS && !self.disproven
     }
 
     /// The request that must be a call's if nothing forward says so: the one that was answered in its answer, alone.

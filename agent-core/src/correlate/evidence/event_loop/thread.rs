@@ -134,11 +134,16 @@ impl Thread {
     /// Resources resolved promises: for whom what waits for them runs.
     pub(super) fn resolved(&mut self, id: Id, trigger: Id, first: Id) -> Option<Owner> {
         self.runs(id, self.slice + 1);
+        self.said(id, trigger, first).map(|owner| Owner { resource: id, ..owner })
+    }
+
+    /// The same, while the slice goes on.
+    pub(super) fn said(&self, id: Id, trigger: Id, first: Id) -> Option<Owner> {
         let owner = self.named(id, trigger)?;
         if first != id && self.owner_of(first).map(|owner| owner.request) != Some(owner.request) {
             return None;
         }
-        self.usable(owner).map(|owner| Owner { resource: id, ..owner })
+        self.usable(owner)
     }
 
     fn usable(&self, owner: Owner) -> Option<Owner> {
@@ -196,7 +201,7 @@ impl Thread {
         let resource = owner.map_or(0, |owner| owner.resource);
         let resources = if is_named { [resource, running, trigger] } else { [resource, 0, 0] };
         let in_answer = !is_named && self.now.is_poll && self.now.via.is_some();
-        Maker { owner, via, resources, in_answer }
+        Maker { owner, via, resources, in_answer, is_named }
     }
 
     /// In which slice a resource was created.
