@@ -28,9 +28,9 @@ use std::{
 };
 
 /// Contexts remembered per process that did nothing yet: most are those of timers, and never will.
-const YOUNG_MAX: usize = 16_384;
+const YOUNG_MAX: usize = 65_536;
 /// Contexts remembered that called, answered or created others. Beyond, the one that did nothing for longest is nobody's.
-const ACTIVE_MAX: usize = 16_384;
+const ACTIVE_MAX: usize = 32_768;
 /// Of one address: the interpreter gives the last one that was freed first.
 const LIVES_MAX: usize = 32;
 /// Steps from a context up to the one that owns a request.
@@ -88,15 +88,32 @@ pub(in crate::correlate) enum BelongsTo {
 struct Context {
     /// When it was born, and of whom; `None`: it was there before.
     born: Option<(Nanos, Option<ContextId>)>,
+    /// When it last called, answered or created another.
+    acted: Nanos,
+    /// Most never do anything.
+    work: Option<Box<Work>>,
+}
+
+/// What a context did.
+#[derive(Debug, Default)]
+struct Work {
     served: SmallVec<[Served; 1]>,
     calls: SmallVec<[(Nanos, ExchangeId); 2]>,
     children: SmallVec<[(Nanos, ContextId); 2]>,
-    /// When it last called, answered or created another.
-    acted: Nanos,
     /// It answered requests of two connections at once.
     is_shared: bool,
     /// Counted, as one that kept to its request or did not.
     is_counted: bool,
+}
+
+impl Context {
+    fn work(&mut self) -> &mut Work {
+        self.work.get_or_insert_default()
+    }
+
+    fn served(&self) -> &[Served] {
+        self.work.as_deref().map_or(&[], |work| &work.served)
+    }
 }
 
 /// What the contexts of one process do.
@@ -137,7 +154,7 @@ impl Lineage {
         if let Some(creator) = creator {
             self.acts(creator, at);
             if let Some(context) = self.contexts.get_mut(&creator) {
-                push_bounded(&mut context.children, (at, id), CHILDREN_MAX);
+                push_bounded(&mut context.work().children, (at, id), CHILDREN_MAX);
             }
         }
     }
@@ -160,15 +177,7 @@ impl Lineage {
         if lives.len() > LIVES_MAX {
             lives.remove(0);
         }
-        let context = Context {
-            born,
-            served: SmallVec::new(),
-            calls: SmallVec::new(),
-            children: SmallVec::new(),
-            acted: Nanos(0),
-            is_shared: false,
-            is_counted: false,
-        };
+        let context = Context { born, acted: Nanos(0), work: None };
         self.contexts.insert(id, context);
         self.young.push_back((id, address));
         id
@@ -232,7 +241,7 @@ impl Lineage {
     /// A context called.
     pub(in crate::correlate) fn call(&mut self, id: ContextId, at: Nanos, call: ExchangeId) {
         let Some(context) = self.contexts.get_mut(&id) else { return };
-        push_bounded(&mut context.calls, (at, call), CALLS_MAX);
+        push_bounded(&mut context.work().calls, (at, call), CALLS_MAX);
         self.waiting.push_back((at, call, id));
         if self.waiting.len() > WAITING_MAX {
             self.waiting.pop_front();
@@ -251,13 +260,14 @@ impl Lineage {
         self.is_used = true;
         self.acts(id, at);
         let Some(context) = self.contexts.get_mut(&id) else { return };
-        let before = context.served.iter().rev().find(|served| served.conn == conn);
+        let work = context.work();
+        let before = work.served.iter().rev().find(|served| served.conn == conn);
         let from = before.map_or(read_at, |before| read_at.max(before.until));
         let served = Served { request, conn, from, until: at };
         let overlaps = |other: &Served| other.conn != conn && other.until >= from && other.from <= at;
-        context.is_shared |= context.served.iter().any(overlaps);
-        self.is_shared |= context.is_shared;
-        push_bounded(&mut context.served, served, CALLS_MAX);
+        work.is_shared |= work.served.iter().any(overlaps);
+        self.is_shared |= work.is_shared;
+        push_bounded(&mut work.served, served, CALLS_MAX);
         if self.last.is_some_and(|(last, by)| by != id && overlaps(&last)) {
             self.separations = self.separations.saturating_add(1);
         }
@@ -274,17 +284,19 @@ impl Lineage {
         let served = self
             .contexts
             .get(&owner)
-            .and_then(|context| context.served.iter().rev().find(|served| served.request == request));
+            .and_then(|context| context.served().iter().rev().find(|served| served.request == request));
         let Some(served) = served else { return calls };
         let mut next = vec![owner];
         let mut looked_at = 0;
         while let Some(id) = next.pop() {
-            let Some(context) = self.contexts.get(&id) else { continue };
-            let mine = context.calls.iter().filter(|(at, _)| served.covers(*at));
+            let Some(work) = self.contexts.get(&id).and_then(|context| context.work.as_deref()) else {
+                continue;
+            };
+            let mine = work.calls.iter().filter(|(at, _)| served.covers(*at));
             calls.extend(mine.map(|(at, call)| (*at, *call, id)));
             looked_at += 1;
             if looked_at < FAMILY_MAX {
-                let children = context.children.iter().filter(|(born, _)| served.covers(*born));
+                let children = work.children.iter().filter(|(born, _)| served.covers(*born));
                 next.extend(children.map(|(_, child)| *child));
             }
         }
@@ -298,7 +310,7 @@ impl Lineage {
         let mut was_answered = false;
         for _ in 0..=STEPS_MAX {
             let Some(context) = self.contexts.get(&id) else { break };
-            let mut serves = context.served.iter().filter(|served| served.covers(time));
+            let mut serves = context.served().iter().filter(|served| served.covers(time));
             match (serves.next(), serves.next()) {
                 (Some(_), Some(_)) => return BelongsTo::Several,
                 (Some(served), None) if at <= served.until => {
@@ -307,7 +319,7 @@ impl Lineage {
                 (Some(_), None) => return BelongsTo::Answered,
                 (None, _) => {}
             }
-            was_answered |= context.served.iter().any(|served| served.until < time);
+            was_answered |= context.served().iter().any(|served| served.until < time);
             let Some((born, Some(creator))) = context.born else { break };
             line.push(id);
             (id, time) = (creator, born);
@@ -318,11 +330,12 @@ impl Lineage {
     /// Whether the owner of a request is its own.
     pub(in crate::correlate) fn is_own(&self, owner: ContextId, request: ExchangeId) -> bool {
         let Some(context) = self.contexts.get(&owner) else { return false };
-        let Some(served) = context.served.iter().find(|served| served.request == request) else {
+        let Some(served) = context.served().iter().find(|served| served.request == request) else {
             return false;
         };
         let born_for_it = context.born.is_some_and(|(born, _)| served.covers(born));
-        !context.is_shared && (born_for_it || (!self.is_shared && self.separations >= SEPARATIONS))
+        let is_shared = context.work.as_deref().is_some_and(|work| work.is_shared);
+        !is_shared && (born_for_it || (!self.is_shared && self.separations >= SEPARATIONS))
     }
 
     /// One of a line did something after a request's answer began.
@@ -334,7 +347,7 @@ impl Lineage {
     pub(in crate::correlate) fn count(&mut self, line: &[ContextId], answered: Nanos) {
         for id in line {
             let Some(context) = self.contexts.get_mut(id) else { continue };
-            if std::mem::replace(&mut context.is_counted, true) {
+            if std::mem::replace(&mut context.work().is_counted, true) {
                 continue;
             }
             if context.acted > answered {
@@ -354,8 +367,8 @@ impl Lineage {
     pub(in crate::correlate) fn take_settled(&mut self) -> Option<(Nanos, ExchangeId, ContextId)> {
         let oldest = self.open.first().map_or(Nanos(u64::MAX), |(at, _)| *at);
         let (at, call, id) = self.waiting.pop_front_if(|(at, ..)| *at < oldest)?;
-        if let Some(context) = self.contexts.get_mut(&id) {
-            context.calls.retain(|(_, own)| *own != call);
+        if let Some(work) = self.contexts.get_mut(&id).and_then(|context| context.work.as_deref_mut()) {
+            work.calls.retain(|(_, own)| *own != call);
         }
         Some((at, call, id))
     }
