@@ -46,13 +46,7 @@ impl Correlator {
     }
 
     /// A call was made for another request than it seemed, or for one that was not known.
-    fn take_over(
-        &mut self,
-        call: ExchangeId,
-        request: ExchangeId,
-        work: CallingWork,
-        out: &mut Vec<Span>,
-    ) {
+    fn take_over(&mut self, call: ExchangeId, request: ExchangeId, work: CallingWork, out: &mut Vec<Span>) {
         let known = self.candidate_of(call).map(|candidate| candidate.server);
         if known == Some(request) || !self.is_undecided(call) {
             return;

@@ -5,8 +5,8 @@
 //! that needs a socket destroyed while one of its calls is running, which holds a reference to it: it cannot happen.
 use crate::{
     maps::{
-        CONNECTIONS, EXEC_SCRATCH, EventLoop, INFLIGHT, InflightCall, LOOPS, POLICIES, PROCESSES, REASONS, SCRATCH, VECTORS,
-        VectorPlace,
+        CONNECTIONS, EXEC_SCRATCH, EventLoop, INFLIGHT, InflightCall, LOOPS, POLICIES, PROCESSES, REASONS,
+        SCRATCH, VECTORS, VectorPlace,
     },
     scratch::{ExecScratch, Scratch},
 };

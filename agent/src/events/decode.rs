@@ -9,7 +9,8 @@ use std::{
 use thiserror::Error;
 use wirespan_common::event::{
     self as wire, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord,
-    ProgressRecord, SliceRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime, source, tcp_state,
+    ProgressRecord, SliceRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime, source,
+    tcp_state,
 };
 use wirespan_core::event::{
     Actor, AsyncIds, Cause, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment,
@@ -247,9 +248,7 @@ fn slice(record: &SliceRecord) -> Result<Record<'_>, Error> {
         wire::slice::RESOLVED => {
             Cause::Resolved { id, trigger, first: async_id(record.conn).unwrap_or_default() }
         }
-        wire::slice::NAMED => {
-            Cause::Named { id, trigger, first: async_id(record.conn).unwrap_or_default() }
-        }
+        wire::slice::NAMED => Cause::Named { id, trigger, first: async_id(record.conn).unwrap_or_default() },
         wire::slice::CONNECT => Cause::Connect { conn, running: id, trigger },
         _ => return Err(Error::Unknown("cause")),
     };
@@ -276,11 +275,7 @@ fn goid(number: u64) -> Option<NonZeroU64> {
 }
 
 fn async_ids(running: u64, trigger: u64, youngest: u64) -> Option<AsyncIds> {
-    Some(AsyncIds {
-        running: async_id(running)?,
-        trigger: async_id(trigger)?,
-        youngest: async_id(youngest)?,
-    })
+    Some(AsyncIds { running: async_id(running)?, trigger: async_id(trigger)?, youngest: async_id(youngest)? })
 }
 
 /// An async id, which Node.js keeps as a floating-point number. What is no such number was read at a wrong place; -1 is none.

@@ -42,9 +42,23 @@ enum Then {
 enum Event {
     Arrives(usize),
     /// The answer of a call on a connection with this handle.
-    Answer { call: usize, conn: usize, handle: u64, then: Then },
-    File { id: u64, trigger: u64, then: Then },
-    Timer { id: u64, trigger: u64, is_promise: bool, then: Then },
+    Answer {
+        call: usize,
+        conn: usize,
+        handle: u64,
+        then: Then,
+    },
+    File {
+        id: u64,
+        trigger: u64,
+        then: Then,
+    },
+    Timer {
+        id: u64,
+        trigger: u64,
+        is_promise: bool,
+        then: Then,
+    },
     Poll(u64),
 }
 
