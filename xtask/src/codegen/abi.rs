@@ -10,10 +10,10 @@ use std::{
 use wirespan_common::{
     event::{
         BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, Header, ListenRecord,
-        ProgressRecord, SpawnRecord, StateRecord,
+        ProgressRecord, SliceRecord, SpawnRecord, StateRecord,
     },
     offsets::{Kernel, Offsets},
-    policy::{ConnectionState, GoLayout, Mark, Policy, Process},
+    policy::{ConnectionState, GoLayout, Mark, NodeLayout, Policy, Process},
 };
 
 /// One type's layout.
@@ -77,6 +77,7 @@ fn layouts() -> Vec<Layout> {
         ListenRecord { header, local, local_port, reserved }
         ClaimRecord { header, conn, goroutine }
         SpawnRecord { header, goroutine, parent_goroutine, site }
+        SliceRecord { header, conn, id, trigger, youngest, cause, flags }
         Mark { armed, seq, tail, tail_len, id }
         Policy { capture, head, reserved, marks }
         ConnectionState {
@@ -84,6 +85,7 @@ fn layouts() -> Vec<Layout> {
         }
         Process { flags, start_ticks, runtime, reserved, layout }
         GoLayout { tls_offset, goid_offset, parent_goid_offset, gopc_offset, reserved }
+        NodeLayout { ids_offset, wrap_id_offset, environment_offset, context_is_fifth, reserved }
         Kernel { iter_ubuf_type, iter_iovec_type, recvmsg_flags_arg, follow_exec, high_water_bytes, tick_ns }
     }
 }
