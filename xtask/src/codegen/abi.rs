@@ -10,10 +10,10 @@ use std::{
 use wirespan_common::{
     event::{
         BirthRecord, BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, Header,
-        ListenRecord, ProgressRecord, SpawnRecord, StateRecord,
+        ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord,
     },
     offsets::{Kernel, Offsets},
-    policy::{ConnectionState, GoLayout, Mark, Policy, Process, PythonLayout},
+    policy::{ConnectionState, GoLayout, Mark, NodeLayout, Policy, Process, PythonLayout},
 };
 
 /// One type's layout.
@@ -78,6 +78,7 @@ fn layouts() -> Vec<Layout> {
         ClaimRecord { header, conn, goroutine }
         SpawnRecord { header, goroutine, parent_goroutine, site }
         BirthRecord { header, context, creator }
+        SliceRecord { header, conn, id, trigger, youngest, cause, flags }
         Mark { armed, seq, tail, tail_len, id }
         Policy { capture, head, reserved, marks }
         ConnectionState {
@@ -86,6 +87,7 @@ fn layouts() -> Vec<Layout> {
         Process { flags, start_ticks, runtime, reserved, layout }
         GoLayout { tls_offset, goid_offset, parent_goid_offset, gopc_offset, reserved }
         PythonLayout { context_type, state_slot, context_offset, entered_offset, reserved }
+        NodeLayout { ids_offset, wrap_id_offset, environment_offset, context_is_fifth, reserved }
         Kernel { iter_ubuf_type, iter_iovec_type, recvmsg_flags_arg, follow_exec, high_water_bytes, tick_ns }
     }
 }

@@ -51,7 +51,7 @@ pub(in crate::correlate) struct Maker {
     pub(in crate::correlate) resources: [Id; 3],
     /// In the answer of another call itself, and no resource says whose it is.
     pub(in crate::correlate) in_answer: bool,
-    /// A resource says whose it is.
+    /// A resource that was there before says whose it is.
     pub(in crate::correlate) is_named: bool,
 }
 

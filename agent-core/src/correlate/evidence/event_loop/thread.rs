@@ -200,6 +200,8 @@ impl Thread {
         let via = owner.map_or(if is_named { None } else { self.now.via }, |owner| owner.via);
         let resource = owner.map_or(0, |owner| owner.resource);
         let resources = if is_named { [resource, running, trigger] } else { [resource, 0, 0] };
+        // What the slice itself has created knows no more than the slice.
+        let is_named = is_named && self.slice_of(running) != Some(self.slice);
         let in_answer = !is_named && self.now.is_poll && self.now.via.is_some();
         Maker { owner, via, resources, in_answer, is_named }
     }
