@@ -40,7 +40,7 @@ impl Correlator {
             }
             // A thread that serves requests itself is judged by that.
             let serves = process.threads.holds(opened.actor, false) != Holds::Nothing;
-            return (!serves).then_some(Prospect::Nobody(Unparented::OtherGoroutine));
+            return (!serves).then_some(Prospect::Nobody(Unparented::OtherTask));
         };
         let id = process.lineage.at(address, opened.at);
         if let Some(id) = id {
@@ -53,7 +53,7 @@ impl Correlator {
             process.background.add(opened);
             return Some(Prospect::Nobody(Unparented::NoRequestOpen));
         }
-        let Some(id) = id else { return Some(Prospect::Nobody(Unparented::OtherGoroutine)) };
+        let Some(id) = id else { return Some(Prospect::Nobody(Unparented::OtherTask)) };
         process.lineage.call(id, opened.at, opened.id);
         Some(Prospect::Later)
     }
@@ -181,12 +181,12 @@ impl Correlator {
     ) -> Option<Unparented> {
         let (process, answered) = self.answered_at(server)?;
         let Some((owner, line)) = self.line(call, caller, server, process) else {
-            return Some(Unparented::GoroutineShared);
+            return Some(Unparented::TaskShared);
         };
         let lineage = &mut self.processes.get_mut(process)?.lineage;
         if lineage.has_outlived(&line, answered) {
             lineage.count(&line, answered);
-            return Some(Unparented::GoroutineShared);
+            return Some(Unparented::TaskShared);
         }
         (!lineage.is_own(owner, server)).then_some(Unparented::ThreadShared)
     }
@@ -218,7 +218,7 @@ impl Correlator {
             let reason = match lineage.belongs(caller, at) {
                 BelongsTo::Several => Unparented::ThreadShared,
                 BelongsTo::Answered => Unparented::AfterAnswer,
-                BelongsTo::Request { .. } | BelongsTo::Nobody => Unparented::OtherGoroutine,
+                BelongsTo::Request { .. } | BelongsTo::Nobody => Unparented::OtherTask,
             };
             self.unparent(call, reason, out);
         }

@@ -5,7 +5,7 @@
 //! | for an open request, by its slice or by an async id | nothing spoke against it for as long as links are held after the answer | `task` |
 //! | in the answer of another call, for an open request | the same, and nothing shows that user code hands work over | `task` |
 //! | for nobody that is known, or one that is over | in its answer exactly one request was answered, which was open when it was made | `task` |
-//! | else | | none: `other_work`, `work_shared`, `outlived`, `after_answer` |
+//! | else | | none: `other_task`, `task_shared`, `outlived`, `after_answer` |
 //!
 //! What the rules rest on: see `evidence::event_loop`.
 use super::{
@@ -76,7 +76,7 @@ impl Correlator {
         let process = self.processes.get_mut(process_id)?;
         let maker = process.loops.sends(opened.actor.tid, ids, opened.conn, opened.id, opened.at);
         if ids.youngest == 0 {
-            return Some(Prospect::Nobody(Unparented::OtherWork));
+            return Some(Prospect::Nobody(Unparented::OtherTask));
         }
         let Some(owner) = maker.owner else { return Some(Prospect::Later) };
         let server = self.forest.get(owner.request);
@@ -149,10 +149,10 @@ impl Correlator {
     ) -> Option<Unparented> {
         let loops = &self.processes.get(work.process)?.loops;
         match loops.calls.verdict(call, server) {
-            Verdict::HandedOver => Some(Unparented::WorkShared),
+            Verdict::HandedOver => Some(Unparented::TaskShared),
             Verdict::Outlived => Some(Unparented::Outlived),
             Verdict::Unproven => Some(Unparented::Uncalibrated),
-            Verdict::Good if loops.is_shared(work.tid, work.resources) => Some(Unparented::WorkShared),
+            Verdict::Good if loops.is_shared(work.tid, work.resources) => Some(Unparented::TaskShared),
             Verdict::Good => None,
         }
     }
@@ -167,7 +167,7 @@ impl Correlator {
             process.loops.calls.is_over(call);
             process.loops.calls.is_owned(call)
         });
-        let reason = if owned { Unparented::AfterAnswer } else { Unparented::OtherWork };
+        let reason = if owned { Unparented::AfterAnswer } else { Unparented::OtherTask };
         self.unparent(call, reason, out);
         true
     }

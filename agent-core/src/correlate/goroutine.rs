@@ -5,7 +5,7 @@
 //! | the goroutine that read an open request | it, or a descendant, answers that request | `task`, once losses would have been told |
 //! | a descendant, before the response began | its sites are proven | `task`, likewise |
 //! | a descendant, before the response began | its sites have been shown good by others, and none spoke against it while held | `task` |
-//! | a goroutine that is claimed to ask and that works for nobody | – | none: `other_goroutine` |
+//! | a goroutine that is claimed to ask and that works for nobody | – | none: `other_task` |
 //! | one that is not claimed and works for nobody | – | other evidence (see `client`) |
 //!
 //! What the rules rest on: see `evidence::goroutine`.
@@ -64,7 +64,7 @@ impl Correlator {
             WorksFor::Several => return Some(Err(Unparented::ThreadShared)),
             // What the process does by itself is still learned, for calls of which nobody says who asked.
             WorksFor::Nobody if claim.is_some() && process.open.count() > 0 => {
-                return Some(Err(Unparented::OtherGoroutine));
+                return Some(Err(Unparented::OtherTask));
             }
             WorksFor::Nobody => return None,
         };
@@ -73,7 +73,7 @@ impl Correlator {
             return Some(Err(Unparented::AfterAnswer));
         };
         if at < node.opened.head_at {
-            return Some(Err(Unparented::OtherGoroutine));
+            return Some(Err(Unparented::OtherTask));
         }
         let begun = node.answering.is_some_and(|answering| answering.at < at);
         if begun && !alone {
@@ -120,7 +120,7 @@ impl Correlator {
             return self.unparent(call, Unparented::AfterAnswer, out);
         }
         match process.goroutines.standing(caller.goroutine, server) {
-            Standing::Withdrawn => self.unparent(call, Unparented::GoroutineShared, out),
+            Standing::Withdrawn => self.unparent(call, Unparented::TaskShared, out),
             Standing::Proven => self.await_losses(call),
             Standing::Stood | Standing::Unknown => self.hold_task(call),
         }
@@ -141,7 +141,7 @@ impl Correlator {
             process.goroutines.stood(caller.goroutine);
         }
         match process.goroutines.standing(caller.goroutine, server) {
-            Standing::Withdrawn => self.unparent(call, Unparented::GoroutineShared, out),
+            Standing::Withdrawn => self.unparent(call, Unparented::TaskShared, out),
             Standing::Unknown => self.unparent(call, Unparented::Uncalibrated, out),
             Standing::Proven | Standing::Stood => self.judge_task_told(call, out),
         }
@@ -177,7 +177,7 @@ impl Correlator {
         caller: CallingGoroutine,
     ) -> Option<Unparented> {
         let standing = self.processes.get(process)?.goroutines.standing(caller.goroutine, server);
-        (!caller.is_reader && standing == Standing::Withdrawn).then_some(Unparented::GoroutineShared)
+        (!caller.is_reader && standing == Standing::Withdrawn).then_some(Unparented::TaskShared)
     }
 
     /// The caller had read a request that is still open and not answered, and no answer can have been missed.

@@ -18,10 +18,8 @@ counters! {
         peer_unseen: "unparented", "spans", "Server: sent from this node, but the sender's end was not seen in time.";
         no_request_open: "unparented", "spans", "Client: no request was open in the process.";
         several_open: "unparented", "spans", "Client: several requests were open and nothing tells which one made the call.";
-        other_goroutine: "unparented", "spans", "Client: the goroutine that asked does not descend from one that had read an open request.";
-        goroutine_shared: "unparented", "spans", "Client: the goroutine that asked is of a kind that works on after its request was answered.";
-        other_work: "unparented", "spans", "Client: the event loop did not work for a request that is known.";
-        work_shared: "unparented", "spans", "Client: what the event loop worked on served others too.";
+        other_task: "unparented", "spans", "Client: the goroutine, context or part of an event loop that asked works for no open request.";
+        task_shared: "unparented", "spans", "Client: the goroutine, context or part of an event loop that asked may work for others too.";
         thread_shared: "unparented", "spans", "Client: the calling thread or goroutine had several requests open at once.";
         answered_elsewhere: "unparented", "spans", "Client: the thread that made the call is not the one that answered its request.";
         uncalibrated: "unparented", "spans", "Client: the process has not shown often enough how it works.";
@@ -56,14 +54,10 @@ pub enum Unparented {
     NoRequestOpen,
     /// Client: several were open and nothing tells which one made the call.
     SeveralOpen,
-    /// Client: the goroutine that asked does not descend from one that had read an open request.
-    OtherGoroutine,
-    /// Client: goroutines created where this one was have worked on after their request was answered.
-    GoroutineShared,
-    /// Client: the event loop did not work for a request that is known.
-    OtherWork,
-    /// Client: what the event loop worked on served others too.
-    WorkShared,
+    /// Client: the task that asked works for no open request, as far as its runtime tells.
+    OtherTask,
+    /// Client: the task that asked, or others like it, worked on after its request was answered, or for others.
+    TaskShared,
     /// Client: the calling thread or goroutine had several requests open at once.
     ThreadShared,
     /// Client: another thread answered the request.
@@ -90,15 +84,13 @@ pub enum Unparented {
 
 impl Unparented {
     /// Every reason, in declared order.
-    pub const ALL: [Unparented; 19] = [
+    pub const ALL: [Unparented; 17] = [
         Unparented::Entry,
         Unparented::PeerUnseen,
         Unparented::NoRequestOpen,
         Unparented::SeveralOpen,
-        Unparented::OtherGoroutine,
-        Unparented::GoroutineShared,
-        Unparented::OtherWork,
-        Unparented::WorkShared,
+        Unparented::OtherTask,
+        Unparented::TaskShared,
         Unparented::ThreadShared,
         Unparented::AnsweredElsewhere,
         Unparented::Uncalibrated,
@@ -119,10 +111,8 @@ impl Unparented {
             Unparented::PeerUnseen => "peer_unseen",
             Unparented::NoRequestOpen => "no_request_open",
             Unparented::SeveralOpen => "several_open",
-            Unparented::OtherGoroutine => "other_goroutine",
-            Unparented::GoroutineShared => "goroutine_shared",
-            Unparented::OtherWork => "other_work",
-            Unparented::WorkShared => "work_shared",
+            Unparented::OtherTask => "other_task",
+            Unparented::TaskShared => "task_shared",
             Unparented::ThreadShared => "thread_shared",
             Unparented::AnsweredElsewhere => "answered_elsewhere",
             Unparented::Uncalibrated => "uncalibrated",
@@ -156,10 +146,8 @@ impl Correlation {
             Unparented::PeerUnseen => self.peer_unseen += 1,
             Unparented::NoRequestOpen => self.no_request_open += 1,
             Unparented::SeveralOpen => self.several_open += 1,
-            Unparented::OtherGoroutine => self.other_goroutine += 1,
-            Unparented::GoroutineShared => self.goroutine_shared += 1,
-            Unparented::OtherWork => self.other_work += 1,
-            Unparented::WorkShared => self.work_shared += 1,
+            Unparented::OtherTask => self.other_task += 1,
+            Unparented::TaskShared => self.task_shared += 1,
             Unparented::ThreadShared => self.thread_shared += 1,
             Unparented::AnsweredElsewhere => self.answered_elsewhere += 1,
             Unparented::Uncalibrated => self.uncalibrated += 1,

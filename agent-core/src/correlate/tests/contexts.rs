@@ -92,7 +92,7 @@ fn a_worker_that_a_request_starts_is_shared_by_all() {
                2400 tick
                5000 tick
                9000 tick"),
-        expect!["task 24, entry 26, goroutine_shared 1, after_answer 1"],
+        expect!["task 24, entry 26, task_shared 1, after_answer 1"],
     );
 }
 
@@ -112,7 +112,7 @@ fn one_that_only_creates_others_is_found_out_too() {
                2400 tick
                5000 tick
                9000 tick"),
-        expect!["task 24, entry 25, goroutine_shared 1"],
+        expect!["task 24, entry 25, task_shared 1"],
     );
 }
 
@@ -144,7 +144,7 @@ fn an_address_that_is_used_again_is_another_context() {
          4 A/1 copies 10
          5 A/1 answers r1 in=10
          200 tick",
-        expect!["entry 1, other_goroutine 1"],
+        expect!["entry 1, other_task 1"],
     );
 }
 
@@ -215,7 +215,7 @@ fn what_waits_for_a_long_request_is_decided_when_it_cannot_be_its_own_any_more()
          200  tick
          9000 A/1 aborts long
          9001 tick",
-        expect!["task 1, entry 2, other_goroutine 1"],
+        expect!["task 1, entry 2, other_task 1"],
     );
 }
 
@@ -271,7 +271,7 @@ fn a_thread_without_a_context_calls_for_nobody_that_is_known() {
          3 A/2 reads c1
          4 A/1 answers r1 in=10
          200 tick",
-        expect!["entry 1, other_goroutine 1"],
+        expect!["entry 1, other_task 1"],
     );
 }
 

@@ -95,9 +95,9 @@ fn what_waits_for_a_promise_goes_on_for_who_resolved_it() {
     };
     check_links(&after("id=15 trig=11 first=15"), expect!["task 1, entry 2"]);
     // Two of different requests.
-    check_links(&after("id=15 trig=11 first=25"), expect!["entry 2, other_work 1"]);
+    check_links(&after("id=15 trig=11 first=25"), expect!["entry 2, other_task 1"]);
     // One that nobody knows.
-    check_links(&after("id=5 trig=2 first=5"), expect!["entry 2, other_work 1"]);
+    check_links(&after("id=5 trig=2 first=5"), expect!["entry 2, other_task 1"]);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_timer_that_runs_twice_is_nobodys() {
              9   A/1 answers b young=31
              {REST}"
         ),
-        expect!["entry 2, work_shared 2"],
+        expect!["entry 2, task_shared 2"],
     );
 }
 
@@ -131,7 +131,7 @@ fn a_callback_that_is_called_twice_is_nobodys() {
              9   A/1 answers b young=31
              {REST}"
         ),
-        expect!["entry 2, work_shared 2"],
+        expect!["entry 2, task_shared 2"],
     );
 }
 
@@ -197,7 +197,7 @@ fn a_call_whose_answer_answers_another_was_handed_over() {
              7   A/1 answers a young=32
              {REST}"
         ),
-        expect!["entry 2, work_shared 1"],
+        expect!["entry 2, task_shared 1"],
     );
 }
 
@@ -242,6 +242,6 @@ fn a_loop_whose_numbers_cannot_be_read_says_nothing() {
              6   A/1 answers a young=31
              {REST}"
         ),
-        expect!["entry 2, other_work 1"],
+        expect!["entry 2, other_task 1"],
     );
 }

@@ -75,7 +75,7 @@ fn a_goroutine_that_works_for_nobody_has_no_parent_even_while_one_request_is_ope
             trace 1
               A server /one (none)
             trace 2
-              A client /ticker (none: other_goroutine)
+              A client /ticker (none: other_task)
         "#]],
     );
 }
@@ -148,7 +148,7 @@ fn a_worker_that_the_first_request_started_takes_every_link_of_its_kind_along() 
            209 A/3 reads cw2 go=51
            210 A/1 answers w2 go=31
            9000 tick";
-    check_links(&script, expect!["entry 26, goroutine_shared 13, after_answer 1"]);
+    check_links(&script, expect!["entry 26, task_shared 13, after_answer 1"]);
     let (correlator, _) = run(Settings::default(), &script);
     assert_eq!(correlator.explain(process('A')).unwrap().task.sites_withdrawn, 1);
 }
@@ -166,7 +166,7 @@ fn a_worker_that_only_creates_others_is_found_out_too() {
            3006 A/1 answers w1 go=30
            3007 A/1 bears 42 go=40 site=1
            9000 tick";
-    check_links(&script, expect!["task 7, entry 25, goroutine_shared 1, uncalibrated 5"]);
+    check_links(&script, expect!["task 7, entry 25, task_shared 1, uncalibrated 5"]);
 }
 
 #[test]
@@ -178,12 +178,12 @@ fn a_birth_that_was_not_seen_leads_to_nobody() {
          3 A/3 reads c1 go=51
          4 A/1 answers r1 go=11
          5000 tick",
-        expect!["entry 1, other_goroutine 1"],
+        expect!["entry 1, other_task 1"],
     );
 }
 
 #[test]
-fn a_request_that_another_goroutine_answers_was_not_worked_on_by_its_reader() {
+fn a_request_that_another_task_answers_was_not_worked_on_by_its_reader() {
     check_links(
         "0 A/1 receives r1 /one go=11
          1 A/1 claims c1 go=11
