@@ -115,6 +115,9 @@ impl<A: Access> TcpSocket<A> {
             return Ok(0);
         }
         let file = self.file()?;
+        if file.is_null() {
+            return Ok(0);
+        }
         let watchers: u64 = A::read(file, offset!(file_ep))?;
         if watchers != 0 {
             return Ok(0);

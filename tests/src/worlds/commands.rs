@@ -15,6 +15,7 @@ use std::process::Command;
 
 scenes! { "operate":
     doctor_names_the_hook_that_was_chosen_and_why_the_others_were_not,
+    the_kernel_finds_fault_with_no_program,
     explain_tells_the_observed_from_the_unobserved_and_the_finished,
     config_tells_where_each_value_came_from,
     bad_usage_is_64_with_all_errors_at_once,
@@ -30,6 +31,23 @@ fn doctor_names_the_hook_that_was_chosen_and_why_the_others_were_not(world: &mut
     let (json, _) = output(Command::new(world.wirespan()?).args(["doctor", "--json"]), 0)?;
     let report: Value = serde_json::from_str(&json).context("doctor --json is JSON")?;
     ensure!(report.is_object(), "doctor --json: {report}");
+    Ok(())
+}
+
+/// A kernel may lack a hook, or forbid it (EPERM); with what a program does it must not find fault (EACCES, EINVAL).
+fn the_kernel_finds_fault_with_no_program(world: &mut World) -> Result<()> {
+    let (json, _) = output(Command::new(world.wirespan()?).args(["doctor", "--json"]), 0)?;
+    let report: Value = serde_json::from_str(&json).context("doctor --json is JSON")?;
+    let hooks = report["hooks"].as_array().context("hooks")?;
+    let variants: Vec<&Value> =
+        hooks.iter().filter_map(|hook| hook["variants"].as_array()).flatten().collect();
+    ensure!(variants.len() >= hooks.len(), "each hook has a way to have it: {report}");
+    for variant in variants {
+        let reason = variant["reason"].as_str().unwrap_or_default();
+        let is_fault =
+            ["os error 13", "os error 22", "os error 7"].iter().any(|error| reason.contains(error));
+        ensure!(!is_fault, "the verifier refuses {variant}");
+    }
     Ok(())
 }
 
