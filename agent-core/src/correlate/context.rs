@@ -72,6 +72,8 @@ impl Correlator {
             let process = reader.process;
             self.forest.hold(answering.id);
             self.await_family(Family { request: answering.id, process, read_at, owner });
+        } else {
+            lineage.close(answering.id, read_at);
         }
     }
 
@@ -82,6 +84,9 @@ impl Correlator {
             owner.and_then(|owner| Some(self.processes.get(process)?.lineage.family(owner, request)));
         for (at, call, caller) in family.unwrap_or_default() {
             self.judge_member(call, CallingContext { context: caller, at }, request, process, out);
+        }
+        if let (Some(owner), Some(process)) = (owner, self.processes.get_mut(process)) {
+            process.lineage.is_judged(owner, request);
         }
         self.forest.release(request);
         self.close_request(request, process, read_at, out);

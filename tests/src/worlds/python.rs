@@ -56,7 +56,22 @@ fn shop(world: &mut World, python: &Path, answers: &str) -> Result<(App, Agent)>
         world.serve("contexts.py", port, &mut service)
     };
     let back = start(ports[1], 0)?;
-    Ok((start(ports[0], back.port)?, agent))
+    let front = start(ports[0], back.port)?;
+    // What was born before the probes were there has no parent.
+    eventually("the interpreter's births", PATIENCE, || {
+        Ok(explained(world, front.pid)?.contains(BIRTHS).then_some(()))
+    })?;
+    Ok((front, agent))
+}
+
+/// What `explain` says of a process whose births are seen.
+const BIRTHS: &str = "tasks that a request's task starts: probes at";
+
+fn explained(world: &World, pid: u32) -> Result<String> {
+    let mut explain = Command::new(world.wirespan()?);
+    explain.arg("explain").arg(pid.to_string());
+    explain.env("WIRESPAN_SOCKET", world.scratch().join("agent.sock"));
+    Ok(process::output(&mut explain, 0)?.0)
 }
 
 /// Each of so many clients asks for one way after the other.
@@ -172,11 +187,8 @@ fn explain_says_what_is_known_of_an_interpreter(world: &mut World) -> Result<()>
     let python = interpreters()?.pop().context("an interpreter")?;
     let (front, agent) = shop(world, &python, "task")?;
     drive(front, 1, 3, &["par"])?;
-    let socket = world.scratch().join("agent.sock");
-    let mut explain = Command::new(world.wirespan()?);
-    explain.arg("explain").arg(front.pid.to_string()).env("WIRESPAN_SOCKET", socket);
-    let (text, _) = process::output(&mut explain, 0)?;
-    for wanted in ["contexts are known", "tasks that a request's task starts: probes at", "contexts: "] {
+    let text = explained(world, front.pid)?;
+    for wanted in ["contexts are known", BIRTHS, "contexts: "] {
         ensure!(text.contains(wanted), "no `{wanted}` in:\n{text}");
     }
     drop(agent);

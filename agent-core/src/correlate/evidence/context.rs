@@ -35,9 +35,10 @@ const ACTIVE_MAX: usize = 32_768;
 const LIVES_MAX: usize = 32;
 /// Steps from a context up to the one that owns a request.
 const STEPS_MAX: usize = 12;
-/// Calls of one context that wait, and children of one context in whose calls is looked.
+/// Calls of one context that wait.
 const CALLS_MAX: usize = 256;
-const CHILDREN_MAX: usize = 256;
+/// Children of one context in whose calls is looked: a connection's own may have thousands before the first of its answers is judged.
+const CHILDREN_MAX: usize = 4_096;
 /// Contexts that are looked at when a request was answered.
 const FAMILY_MAX: usize = 1_024;
 /// Calls that wait in a process.
@@ -228,7 +229,8 @@ impl Lineage {
     /// A request was read.
     pub(in crate::correlate) fn open(&mut self, request: ExchangeId, at: Nanos, in_context: bool) {
         self.is_used |= in_context;
-        if self.is_used {
+        // The first answer shows whether contexts are used: what was read before it must be known by then.
+        if self.is_used || self.births > 0 {
             self.open.insert((at, request));
         }
     }
@@ -301,6 +303,17 @@ impl Lineage {
             }
         }
         calls
+    }
+
+    /// The family of a request was judged: nobody looks at its owner's children of that time again.
+    pub(in crate::correlate) fn is_judged(&mut self, owner: ContextId, request: ExchangeId) {
+        let Some(context) = self.contexts.get_mut(&owner) else { return };
+        let Some(until) =
+            context.served().iter().rev().find(|served| served.request == request).map(|it| it.until)
+        else {
+            return;
+        };
+        context.work().children.retain(|(born, _)| *born > until);
     }
 
     /// To which request what a context did at that time belongs.
