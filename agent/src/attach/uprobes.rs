@@ -1,6 +1,6 @@
 //! Probes in the code of programs: one link per file and place, shared by all processes that run the file.
 //!
-//! Shape: a process in; where its goroutines are out, and its file's probes attached. A probe that fails costs its own feature only; the
+//! Shape: a process in; where its runtime keeps what its threads work on out, and its file's probes attached. A probe that fails costs its own feature only; the
 //! reason is kept for `explain`. A file keeps its probes until [`Kernel::release_images`] finds that nobody runs it: programs that
 //! start a thousand times a minute are attached once. The kernel holds the file's inode meanwhile, so its number stays its own.
 use crate::attach::{
@@ -18,7 +18,7 @@ use std::{
     collections::{HashMap, HashSet},
     fs::File,
     os::unix::fs::MetadataExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 use tracing::debug;
 use wirespan_core::event::ProcessId;
@@ -38,6 +38,14 @@ pub(in crate::attach) struct Image {
     pub(in crate::attach) notes: Vec<String>,
 }
 
+/// A place in a file's code.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
+    offset: u64,
+    /// The kernel emulates the instruction there.
+    is_cheap: bool,
+}
+
 /// Every file that was looked at.
 #[derive(Default)]
 pub(in crate::attach) struct Images {
@@ -50,10 +58,10 @@ impl Kernel {
     /// of what its threads work on, or not yet.
     pub fn look_into(&mut self, id: ProcessId) -> Option<Runtime> {
         self.leave_image(id);
-        self.look_into_go(id).or_else(|| self.look_into_python(id))
+        self.look_into_image(id).or_else(|| self.look_into_python(id))
     }
 
-    fn look_into_go(&mut self, id: ProcessId) -> Option<Runtime> {
+    fn look_into_image(&mut self, id: ProcessId) -> Option<Runtime> {
         let path = PathBuf::from(format!("/proc/{}/exe", id.pid));
         let file = File::open(&path).ok()?;
         let image = image_id(&file)?;
@@ -61,31 +69,29 @@ impl Kernel {
             return None;
         }
         if !self.images.with_probes.contains_key(&image) {
-            let Some(program) = go::inspect(&file) else {
-                if nginx::is_nginx(&path) {
-                    let image = self.images.with_probes.entry(image).or_insert_with(nginx_image);
-                    image.users.insert(id);
-                    return image.runtime;
-                }
-                if let Some(program) = node::inspect(id.pid, &file) {
-                    let mut attached = self.attach_node(&path, program);
-                    attached.users.insert(id);
-                    let runtime = attached.runtime;
-                    self.images.with_probes.insert(image, attached);
-                    return runtime;
-                }
+            let Some(attached) = self.inspect(id, &path, &file) else {
                 if self.images.plain.len() >= PLAIN_MAX {
                     self.images.plain.clear();
                 }
                 self.images.plain.insert(image);
                 return None;
             };
-            let attached = self.attach_image(&path, program);
             self.images.with_probes.insert(image, attached);
         }
         let image = self.images.with_probes.get_mut(&image)?;
         image.users.insert(id);
         image.runtime
+    }
+
+    /// What a file is, and its probes attached; `None`: nothing that is known by its file.
+    fn inspect(&mut self, id: ProcessId, path: &Path, file: &File) -> Option<Image> {
+        if let Some(program) = go::inspect(file) {
+            return Some(self.attach_go(path, program));
+        }
+        if nginx::is_nginx(path) {
+            return Some(nginx_image());
+        }
+        node::inspect(id.pid, file).map(|program| self.attach_node(path, program))
     }
 
     /// A child runs the same program as its parent.
@@ -128,71 +134,67 @@ impl Kernel {
         }
     }
 
-    fn attach_image(&mut self, path: &std::path::Path, program: Program) -> Image {
-        let mut links = Vec::new();
-        let mut notes = vec![match &program.identity {
+    fn attach_go(&mut self, path: &Path, program: Program) -> Image {
+        let note = match &program.identity {
             Ok(_) => format!("{}: goroutines are known", program.version),
             Err(unknown) => format!("{}: goroutines are not known: {unknown}", program.version),
-        }];
-        let places = [(HookId::GoRequests, &program.request), (HookId::GoBirths, &program.spawn)];
-        // Without numbers a probe has nothing to say.
-        for (hook, place) in places.into_iter().filter(|_| program.identity.is_ok()) {
-            let Some((needed_for, name)) = probe_of(hook) else { continue };
-            let attached = match place {
-                Err(unknown) => Err(unknown.to_string()),
-                Ok(offset) => self
-                    .uprobe(name)
-                    .and_then(|probe| probe.attach(*offset, path, UProbeScope::AllProcesses))
-                    .map(|link| (*offset, link))
-                    .map_err(|error| error.to_string()),
-            };
-            match attached {
-                Ok((offset, link)) => {
-                    links.push((name, link));
-                    notes.push(format!("{needed_for}: probe at {offset:#x}"));
-                }
-                Err(reason) => notes.push(format!("{needed_for}: none, {reason}")),
-            }
-        }
-        debug!(path = %path.display(), notes = notes.join("; "), "Go program");
-        Image { users: HashSet::new(), runtime: program.identity.ok().map(Runtime::Go), links, notes }
+        };
+        let spot = |place: Result<u64, go::Unknown>| {
+            place.map(|offset| Spot { offset, is_cheap: true }).map_err(|unknown| unknown.to_string())
+        };
+        let places = [(HookId::GoRequests, spot(program.request)), (HookId::GoBirths, spot(program.spawn))];
+        self.attach_image(path, note, program.identity.ok().map(Runtime::Go), &places)
     }
 
-    fn attach_node(&mut self, path: &std::path::Path, program: node::Program) -> Image {
-        let mut links = Vec::new();
-        let mut notes = vec![match &program.layout {
+    fn attach_node(&mut self, path: &Path, program: node::Program) -> Image {
+        let note = match &program.layout {
             Ok(_) => "Node.js: what its event loops work on is known".to_owned(),
             Err(unknown) => format!("Node.js: what its event loops work on is not known: {unknown}"),
-        }];
+        };
         let path = program.library.as_deref().unwrap_or(path);
-        let mut runtime = program.layout.ok().map(Runtime::Node);
-        for (hook, place) in program.places.iter().filter(|_| runtime.is_some()) {
-            let Some((needed_for, name)) = probe_of(*hook) else { continue };
-            let attached = match place {
-                Err(unknown) => Err(unknown.to_string()),
-                Ok(place) => self
-                    .uprobe(name)
-                    .and_then(|probe| probe.attach(place.offset, path, UProbeScope::AllProcesses))
-                    .map_err(|error| error.to_string()),
-            };
-            match (attached, place) {
-                (Ok(link), Ok(place)) => {
-                    links.push((name, link));
-                    let cost = if place.is_cheap { "" } else { ", in single steps" };
-                    notes.push(format!("{needed_for}: probe at {:#x}{cost}", place.offset));
-                }
-                (Err(reason), _) => notes.push(format!("{needed_for}: none, {reason}")),
-                (Ok(_), Err(_)) => {}
-            }
-        }
+        let spot = |place: &Result<node::Place, node::Unknown>| match place {
+            Ok(place) => Ok(Spot { offset: place.offset, is_cheap: place.is_cheap }),
+            Err(unknown) => Err(unknown.to_string()),
+        };
+        let places: Vec<_> = program.places.iter().map(|(hook, place)| (*hook, spot(place))).collect();
+        let mut image = self.attach_image(path, note, program.layout.ok().map(Runtime::Node), &places);
         // Without one of the four that end what ran before, work would be taken for somebody else's.
         const NEEDED: usize = 4;
-        let missing = program.places.iter().take(NEEDED).filter_map(|(hook, _)| probe_of(*hook));
-        if missing.into_iter().any(|(_, name)| links.iter().all(|(attached, _)| *attached != name)) {
-            runtime = None;
+        let mut needed = places.iter().take(NEEDED).filter_map(|(hook, _)| probe_of(*hook));
+        if needed.any(|(_, name)| image.links.iter().all(|(attached, _)| *attached != name)) {
+            image.runtime = None;
         }
-        debug!(path = %path.display(), notes = notes.join("; "), "Node.js");
-        Image { users: HashSet::new(), runtime, links, notes }
+        image
+    }
+
+    /// Attaches to the places of a file, each by itself: one that fails costs its own feature.
+    fn attach_image(
+        &mut self,
+        path: &Path,
+        note: String,
+        runtime: Option<Runtime>,
+        places: &[(HookId, Result<Spot, String>)],
+    ) -> Image {
+        let mut image = Image { users: HashSet::new(), runtime, links: Vec::new(), notes: vec![note] };
+        // Without numbers a probe has nothing to say.
+        for (hook, place) in places.iter().filter(|_| runtime.is_some()) {
+            let Some((needed_for, name)) = probe_of(*hook) else { continue };
+            let attached = place.clone().and_then(|spot| {
+                let probe = self.uprobe(name).map_err(|error| error.to_string())?;
+                let link = probe.attach(spot.offset, path, UProbeScope::AllProcesses);
+                link.map(|link| (spot, link)).map_err(|error| error.to_string())
+            });
+            image.notes.push(match attached {
+                Ok((Spot { offset, is_cheap }, link)) => {
+                    image.links.push((name, link));
+                    let cost = if is_cheap { "" } else { ", in single steps" };
+                    format!("{needed_for}: probe at {offset:#x}{cost}")
+                }
+                Err(reason) => format!("{needed_for}: none, {reason}"),
+            });
+        }
+        debug!(path = %path.display(), notes = image.notes.join("; "), "program with probes");
+        image
     }
 
     pub(in crate::attach) fn uprobe(&mut self, name: &str) -> Result<&mut UProbe, ProgramError> {
