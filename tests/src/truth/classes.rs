@@ -15,7 +15,7 @@ struct Class {
     rows: &'static [&'static str],
 }
 
-const CLASSES: [Class; 5] = [
+const CLASSES: [Class; 6] = [
     Class {
         name: "thread per request",
         promise: 0.999,
@@ -29,7 +29,12 @@ const CLASSES: [Class; 5] = [
     Class {
         name: "Node",
         promise: 0.99,
-        rows: &["node-http", "node-fetch", "node-axios", "node-undici", "node-cluster", "node-threads"],
+        rows: &["node-http", "node-fetch", "node-axios", "node-cluster", "node-waits"],
+    },
+    Class {
+        name: "Node, user queues",
+        promise: 0.85,
+        rows: &["node-undici", "node-queue", "node-mutex"],
     },
     Class { name: "Go", promise: 0.99, rows: &["go"] },
     Class { name: "nginx", promise: 0.99, rows: &["nginx", "nginx-brief"] },
