@@ -24,6 +24,7 @@ mod lifetime;
 mod nginx;
 mod nginx_truth;
 mod peers;
+mod played;
 mod script;
 mod simulation;
 mod threads;

@@ -1,20 +1,10 @@
 //! Who answers is who acted, who was created for it, and when that says nothing.
 use super::{
     check,
-    script::{process, run},
+    script::{check_links, process, run},
 };
 use crate::correlate::Settings;
-use expect_test::{Expect, expect};
-
-fn check_links(script: &str, expect: Expect) {
-    let (correlator, _) = run(Settings::default(), script);
-    let rows = correlator.counts().rows().into_iter();
-    let counted: Vec<String> = rows
-        .filter(|(counter, count)| *count > 0 && ["link", "unparented"].contains(&counter.class))
-        .map(|(counter, count)| format!("{} {count}", counter.name))
-        .collect();
-    expect.assert_eq(&counted.join(", "));
-}
+use expect_test::expect;
 
 /// Requests one after the other, each with two calls by tasks of its task, while another is open.
 fn families(requests: usize) -> String {

@@ -2,8 +2,10 @@
 //!
 //! Shape: a seed → a loop that is played, callback by callback → a script in which every call's path is that of the request it is made
 //! for → trees in which a child's path is its parent's. What no request caused, or what nobody may know, has a path of its own.
-use super::{script::run, simulation::Random};
-use crate::correlate::Settings;
+use super::{
+    played::{self, lose},
+    simulation::Random,
+};
 use proptest::prelude::*;
 use std::{
     cmp::Reverse,
@@ -291,31 +293,9 @@ fn play(seed: u64, rate: u64, requests: usize, losses: usize, queues: bool) -> S
     }
     program.play();
     let end = program.now;
-    for _ in 0..losses {
-        let from = program.random.below(end);
-        let until = from + program.random.below(3_000);
-        program.lines.retain(|(at, line)| line.ends_with("lost") || !(from..until).contains(at));
-        program.lines.push((until + program.random.below(3_000), "lost".to_owned()));
-    }
-    // Ticks as the pipeline sends them, until all that is held is decided.
-    program.lines.extend((0..end / 20_000 + 300).map(|n| (n * 20_000, "tick".to_owned())));
-    program.lines.sort_by_key(|(at, _)| *at);
-    let lines = program.lines.iter().map(|(at, line)| format!("{:.3} {line}\n", *at as f64 / 1e3));
-    let (_, text) = run(Settings::default(), &lines.collect::<String>());
-    let mut score = Score { plain: program.plain, linked: 0, wrong: Vec::new() };
-    let mut server = "";
-    for line in text.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words[..] {
-            ["A", "server", path, ..] => server = path,
-            ["A", "client", path, "(task)", ..] if path == server => score.linked += 1,
-            ["A", "client", path, evidence, ..] if evidence != "(none:" => {
-                score.wrong.push(format!("{path} below {server} by {evidence}"));
-            }
-            _ => {}
-        }
-    }
-    score
+    lose(&mut program.lines, &mut program.random, losses, end);
+    let played::Score { linked, wrong } = played::play(program.lines, end);
+    Score { plain: program.plain, linked, wrong }
 }
 
 proptest! {

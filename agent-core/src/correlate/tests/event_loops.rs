@@ -1,17 +1,6 @@
 //! What an event loop works on: each rule with the case that justifies it.
-use super::{check, script::run};
-use crate::correlate::Settings;
-use expect_test::{Expect, expect};
-
-fn check_links(script: &str, expect: Expect) {
-    let (correlator, _) = run(Settings::default(), script);
-    let rows = correlator.counts().rows().into_iter();
-    let counted: Vec<String> = rows
-        .filter(|(counter, count)| *count > 0 && ["link", "unparented"].contains(&counter.class))
-        .map(|(counter, count)| format!("{} {count}", counter.name))
-        .collect();
-    expect.assert_eq(&counted.join(", "));
-}
+use super::{check, script::check_links};
+use expect_test::expect;
 
 /// Two requests at once on one loop: `a` has the handle 11, `b` the handle 12.
 const TWO: &str = "

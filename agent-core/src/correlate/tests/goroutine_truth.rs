@@ -2,8 +2,10 @@
 //!
 //! Shape: a seed → a script in which every call's path is that of the request it is made for → trees in which a child's path is its
 //! parent's. What no request caused, or what nobody may know, has a path of its own.
-use super::{script::run, simulation::Random};
-use crate::correlate::Settings;
+use super::{
+    played::{self, lose},
+    simulation::Random,
+};
 use proptest::prelude::*;
 
 /// Sites: children of handlers, the two of a nested call, shared workers, goroutines left behind.
@@ -110,18 +112,6 @@ impl Program {
         self.workers[at_worker].1 = done;
         done
     }
-
-    /// Stretches of up to three milliseconds are gone, and that is told soon after.
-    fn lose(&mut self, losses: usize) {
-        let end = self.lines.last().map_or(0, |(at, _)| *at);
-        for _ in 0..losses {
-            let from = self.random.below(end);
-            let until = from + self.random.below(3_000);
-            self.lines.retain(|(at, line)| line.ends_with("lost") || !(from..until).contains(at));
-            self.lines.push((until + self.random.below(3_000), "lost".to_owned()));
-        }
-        self.lines.sort_by_key(|(at, _)| *at);
-    }
 }
 
 struct Score {
@@ -154,28 +144,11 @@ fn play(seed: u64, connections: u64, requests: usize, losses: usize, one_site: b
         }
     }
     program.lines.sort_by_key(|(at, _)| *at);
-    program.lose(losses);
     let end = program.lines.last().map_or(0, |(at, _)| *at);
-    // Ticks as the pipeline sends them, until all that is held is decided.
-    program.lines.extend((0..end / 20_000 + 300).map(|n| (n * 20_000, "tick".to_owned())));
-    program.lines.sort_by_key(|(at, _)| *at);
-    let lines = program.lines.iter().map(|(at, line)| format!("{:.3} {line}\n", *at as f64 / 1e3));
-    let (_, text) = run(Settings::default(), &lines.collect::<String>());
-    let mut score =
-        Score { direct: program.direct, children: program.children, linked: 0, wrong: Vec::new() };
-    let mut server = "";
-    for line in text.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words[..] {
-            ["A", "server", path, ..] => server = path,
-            ["A", "client", path, "(task)", ..] if path == server => score.linked += 1,
-            ["A", "client", path, evidence, ..] if evidence != "(none:" => {
-                score.wrong.push(format!("{path} below {server} by {evidence}"));
-            }
-            _ => {}
-        }
-    }
-    score
+    lose(&mut program.lines, &mut program.random, losses, end);
+    let end = program.lines.last().map_or(0, |(at, _)| *at);
+    let played::Score { linked, wrong } = played::play(program.lines, end);
+    Score { direct: program.direct, children: program.children, linked, wrong }
 }
 
 proptest! {

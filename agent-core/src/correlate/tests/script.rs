@@ -28,6 +28,17 @@ pub(super) fn check_with(settings: Settings, script: &str, expect: Expect) {
     expect.assert_eq(&text);
 }
 
+/// What became of a script's spans, by evidence and by reason.
+pub(super) fn check_links(script: &str, expect: Expect) {
+    let (correlator, _) = run(Settings::default(), script);
+    let rows = correlator.counts().rows().into_iter();
+    let counted: Vec<String> = rows
+        .filter(|(counter, count)| *count > 0 && ["link", "unparented"].contains(&counter.class))
+        .map(|(counter, count)| format!("{} {count}", counter.name))
+        .collect();
+    expect.assert_eq(&counted.join(", "));
+}
+
 /// The correlator at the end, and the trees.
 pub(super) fn run(settings: Settings, script: &str) -> (Correlator, String) {
     let mut stage = Stage::new(settings, script);

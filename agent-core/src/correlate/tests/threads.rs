@@ -1,10 +1,10 @@
 //! Which open request made a call: threads, being the only one, and when neither may be believed.
 use super::{
     check,
-    script::{check_with, process, run},
+    script::{check_links, check_with, process, run},
 };
 use crate::correlate::{Settings, ThreadState};
-use expect_test::{Expect, expect};
+use expect_test::expect;
 
 /// Two requests at a time, each read, called for and answered by a thread of its own: `waves` times.
 pub(super) fn blocking_waves(waves: usize, from_ms: usize) -> String {
@@ -38,19 +38,6 @@ fn one_at_a_time(count: usize, caller: &str, wait: &str) -> String {
         );
     }
     script + &format!("{} tick", count * 1_000 + 3_000)
-}
-
-/// What became of calls, by evidence and by reason.
-fn check_links(script: &str, expect: Expect) {
-    let (correlator, _) = run(Settings::default(), script);
-    let counted: Vec<String> = correlator
-        .counts()
-        .rows()
-        .into_iter()
-        .filter(|(counter, count)| *count > 0 && ["link", "unparented"].contains(&counter.class))
-        .map(|(counter, count)| format!("{} {count}", counter.name))
-        .collect();
-    expect.assert_eq(&counted.join(", "));
 }
 
 #[test]
