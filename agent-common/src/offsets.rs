@@ -49,7 +49,6 @@ offsets! {
     file_flags: "file", "f_flags";
     file_ep: "file", "f_ep";
     inode_mode: "inode", "i_mode";
-    file_epolls: "file", "f_ep";
     epitem_link: "epitem", "fllink";
     epitem_fd: "epitem", "ffd.fd";
     epitem_data: "epitem", "event.data";

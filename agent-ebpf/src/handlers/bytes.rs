@@ -56,6 +56,12 @@ pub(crate) fn observed(thread: Thread) -> Option<&'static Process> {
     rows::process(thread.tgid()).filter(|process| process.flags & process::IGNORED == 0)
 }
 
+/// That row, if the process is of this runtime and what it works on can be read.
+#[inline(always)]
+pub(crate) fn observed_by(thread: Thread, runtime: u8) -> Option<&'static Process> {
+    observed(thread).filter(|process| process.runtime as u8 == runtime)
+}
+
 /// When a call returned, and where in the stream its bytes are.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {

@@ -3,7 +3,7 @@
 //! In: a place in the interpreter's code at which a register holds the new context. Out: births.
 use crate::{
     emit::{self, Wake, emit},
-    handlers::bytes::observed,
+    handlers::bytes::observed_by,
     kernel::{clock::Thread, regs::Registers, runtime::python, task::Task},
 };
 use wirespan_common::{
@@ -15,9 +15,7 @@ use wirespan_common::{
 #[inline(always)]
 pub(crate) fn on_birth(registers: Registers, register: u64) -> Result<(), Reason> {
     let thread = Thread::current();
-    let Some(process) = observed(thread).filter(|process| process.runtime as u8 == runtime::PYTHON) else {
-        return Ok(());
-    };
+    let Some(process) = observed_by(thread, runtime::PYTHON) else { return Ok(()) };
     let context = registers.named(register)?;
     if !python::is_context(context, process) {
         return Ok(());

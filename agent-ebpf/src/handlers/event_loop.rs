@@ -6,7 +6,7 @@
 //! The registers are those of the System V calling convention. All numbers are bits of `f64`: integers that are only compared.
 use crate::{
     emit::{self, Wake, emit},
-    handlers::bytes::{Moved, observed},
+    handlers::bytes::{Moved, observed_by},
     kernel::{
         access::Access,
         clock::{Thread, now_ns},
@@ -42,7 +42,7 @@ type Ids = [u64; 3];
 #[inline(always)]
 pub(crate) fn on_callback(registers: Registers) -> Result<(), Reason> {
     let thread = Thread::current();
-    let Some(process) = observed_node(thread) else { return Ok(()) };
+    let Some(process) = observed_by(thread, runtime::NODE) else { return Ok(()) };
     // Chosen among values: the verifier allows no choice among places of the context.
     let (fourth, fifth) = (black_box(registers.cx()?), black_box(registers.r8()?));
     let context = if node::layout(process).context_is_fifth == 1 { fifth } else { fourth };
@@ -55,7 +55,7 @@ pub(crate) fn on_callback(registers: Registers) -> Result<(), Reason> {
 #[inline(always)]
 pub(crate) fn on_wrap_callback(registers: Registers) -> Result<(), Reason> {
     let thread = Thread::current();
-    let Some(process) = observed_node(thread) else { return Ok(()) };
+    let Some(process) = observed_by(thread, runtime::NODE) else { return Ok(()) };
     let wrap = registers.si()?;
     let Some(environment) = node::environment_of(wrap, process) else { return Ok(()) };
     let Some(row) = learn(thread, environment, process) else { return Ok(()) };
@@ -67,7 +67,7 @@ pub(crate) fn on_wrap_callback(registers: Registers) -> Result<(), Reason> {
 #[inline(always)]
 pub(crate) fn on_later() -> Result<(), Reason> {
     let thread = Thread::current();
-    let Some(process) = observed_node(thread) else { return Ok(()) };
+    let Some(process) = observed_by(thread, runtime::NODE) else { return Ok(()) };
     let Some(row) = rows::event_loop(thread.pid_tgid) else { return Ok(()) };
     let Some(ids) = user::read::<Ids>(row.ids) else { return Ok(()) };
     let begun = begin(row, Slice { cause: slice::NOBODY, ..Slice::default() }, ids, thread, process);
@@ -148,7 +148,7 @@ pub(crate) fn on_moved<A: Access>(moved: &Moved<'_, A>) -> Result<(), Reason> {
 #[inline(always)]
 pub(crate) fn on_connect(cookie: u64) -> Result<(), Reason> {
     let thread = Thread::current();
-    let Some(process) = observed_node(thread) else { return Ok(()) };
+    let Some(process) = observed_by(thread, runtime::NODE) else { return Ok(()) };
     let Some(row) = rows::event_loop(thread.pid_tgid) else { return Ok(()) };
     let Some(ids) = user::read::<Ids>(row.ids) else { return Ok(()) };
     let [id, trigger, _] = ids;
@@ -165,17 +165,11 @@ fn say(row: &mut EventLoop, what: Slice, ids: Ids, thread: Thread, process: &Pro
     emit(&SliceRecord { header, conn, id, trigger, youngest, cause, flags: 0 }, Wake::Timer)
 }
 
-/// The row of the thread's process, if its async ids can be read.
-#[inline(always)]
-fn observed_node(thread: Thread) -> Option<&'static Process> {
-    observed(thread).filter(|process| process.runtime as u8 == runtime::NODE)
-}
-
 /// The running thread.
 #[inline(always)]
 fn current() -> Option<(&'static mut EventLoop, Thread, &'static Process)> {
     let thread = Thread::current();
-    let process = observed_node(thread)?;
+    let process = observed_by(thread, runtime::NODE)?;
     Some((rows::event_loop(thread.pid_tgid)?, thread, process))
 }
 

@@ -4,12 +4,11 @@
 //! convention on x86-64: arguments in `AX`, `BX`, …, the running `g` in `R14`. Source: src/cmd/compile/abi-internal.md (go1.26).
 use crate::{
     emit::{self, Wake, emit},
-    handlers::bytes::observed,
+    handlers::bytes::observed_by,
     kernel::{clock::Thread, file, regs::Registers, runtime::go, sock::TcpSocket, task::Task, user},
 };
 use wirespan_common::{
     event::{ClaimRecord, SpawnRecord, kind, runtime},
-    policy::Process,
     reason::Reason,
 };
 
@@ -31,7 +30,7 @@ const FD_SOCKET_TYPE: u64 = 64;
 #[inline(always)]
 pub(crate) fn on_request(registers: Registers) -> Result<(), Reason> {
     let thread = Thread::current();
-    let Some(process) = observed_go(thread) else { return Ok(()) };
+    let Some(process) = observed_by(thread, runtime::GO) else { return Ok(()) };
     let Some(goroutine) = go::goid(registers.r14()?, process) else { return Ok(()) };
     let Some(descriptor) = descriptor(registers.ax()?) else { return Ok(()) };
     let Some(sock) = file::socket(Task::current(), descriptor)? else { return Ok(()) };
@@ -44,7 +43,7 @@ pub(crate) fn on_request(registers: Registers) -> Result<(), Reason> {
 #[inline(always)]
 pub(crate) fn on_spawn(registers: Registers) -> Result<(), Reason> {
     let thread = Thread::current();
-    let Some(process) = observed_go(thread) else { return Ok(()) };
+    let Some(process) = observed_by(thread, runtime::GO) else { return Ok(()) };
     let g = registers.bx()?;
     let Some(goroutine) = go::goid(g, process) else { return Ok(()) };
     let field = |offset: u32| user::read::<u64>(g.wrapping_add(u64::from(offset))).unwrap_or_default();
@@ -56,12 +55,6 @@ pub(crate) fn on_spawn(registers: Registers) -> Result<(), Reason> {
         site: field(layout.gopc_offset),
     };
     emit(&record, Wake::Timer)
-}
-
-/// The row of the thread's process, if its goroutines can be read.
-#[inline(always)]
-fn observed_go(thread: Thread) -> Option<&'static Process> {
-    observed(thread).filter(|process| process.runtime as u8 == runtime::GO)
 }
 
 /// The file descriptor behind a `persistConn`. A program may dial with a type of its own: then what looks like a `netFD` is
