@@ -26,5 +26,5 @@ pub use self::{
     kernel::{Error, Kernel, Settings, survey},
     losses::ProgramCount,
     processes::Runtime,
-    report::{HookReport, Outcome, VariantReport},
+    report::{HookReport, Outcome, ProgramReport, VariantReport},
 };

@@ -2,7 +2,7 @@
 //!
 //! Shape: probes → [`Report`], as text or JSON. Every variant is tried by loading it, never by the kernel's version.
 //! Not here: one process (see `explain`).
-use crate::attach::{self, HookReport, Outcome};
+use crate::attach::{self, HookId, HookReport, Outcome, ProgramReport, Settings};
 use serde::Serialize;
 use std::{collections::BTreeSet, fmt, fs, path::Path};
 
@@ -42,11 +42,26 @@ pub struct Variant {
     pub good_for: &'static str,
     /// Why it was refused.
     pub reason: Option<String>,
+    /// Its programs, if it was not.
+    pub programs: Vec<Program>,
+}
+
+/// A program that this kernel takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Program {
+    /// Name in the object.
+    pub name: &'static str,
+    /// Instructions that the verifier walked through; kernels before 5.16 do not say.
+    pub verified_instructions: Option<u32>,
+    /// Microseconds that verifier and compiler took.
+    pub load_us: u64,
 }
 
 /// One hook.
 #[derive(Clone, Debug, Serialize)]
 pub struct Hook {
+    /// Its name for programs.
+    pub id: HookId,
     /// What it is needed for: missing without it.
     pub needed_for: &'static str,
     /// The best first. The first that works is chosen.
@@ -77,13 +92,19 @@ impl Report {
 }
 
 /// Looks at this machine. Loads programs and unloads them again; observes nobody.
-pub fn examine() -> Report {
+pub fn examine(settings: &Settings) -> Report {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-    let (hooks, error) = match attach::survey() {
+    let (hooks, error) = match attach::survey(settings) {
         Ok(reports) => (hooks(reports), None),
         Err(error) => (Vec::new(), Some(chain(&error))),
     };
-    Report { agent: env!("CARGO_PKG_VERSION"), kernel, checks: checks(Path::new("/")), hooks, error }
+    Report {
+        agent: env!("CARGO_PKG_VERSION"),
+        kernel,
+        checks: checks(Path::new("/"), settings),
+        hooks,
+        error,
+    }
 }
 
 /// An error with its causes, in one line.
@@ -95,7 +116,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 fn hooks(reports: Vec<HookReport>) -> Vec<Hook> {
     // What carries bytes comes first: without it there is nothing to trace.
     let mut reports = reports;
-    reports.sort_by_key(|report| report.id != attach::HookId::SocketBytes);
+    reports.sort_by_key(|report| report.id != HookId::SocketBytes);
     reports.into_iter().map(hook).collect()
 }
 
@@ -110,12 +131,23 @@ fn hook(report: HookReport) -> Hook {
             }
             Outcome::Works | Outcome::Chosen | Outcome::NotTried => ("works", None),
         };
-        Variant { kind: variant.kind.map(|kind| kind.to_string()), outcome, good_for: variant.doc, reason }
+        Variant {
+            kind: variant.kind.map(|kind| kind.to_string()),
+            outcome,
+            good_for: variant.doc,
+            reason,
+            programs: variant.programs.into_iter().map(program).collect(),
+        }
     });
-    Hook { needed_for: report.needed_for, variants: variants.collect() }
+    Hook { id: report.id, needed_for: report.needed_for, variants: variants.collect() }
 }
 
-fn checks(root: &Path) -> Vec<Check> {
+fn program(report: ProgramReport) -> Program {
+    let load_us = u64::try_from(report.load_time.as_micros()).unwrap_or(u64::MAX);
+    Program { name: report.name, verified_instructions: report.verified_instructions, load_us }
+}
+
+fn checks(root: &Path, settings: &Settings) -> Vec<Check> {
     let held = held_capabilities(&fs::read_to_string(root.join("proc/self/status")).unwrap_or_default());
     let is_admin = held.contains(&SYS_ADMIN);
     let mut checks: Vec<Check> = CAPABILITIES
@@ -127,12 +159,7 @@ fn checks(root: &Path) -> Vec<Check> {
             Check { name: (*name).into(), ok, detail }
         })
         .collect();
-    checks.push(file(
-        root,
-        "sys/kernel/btf/vmlinux",
-        "BTF",
-        "offsets of kernel structs are not known: nothing can be traced",
-    ));
+    checks.push(btf(root, settings));
     let lockdown = fs::read_to_string(root.join("sys/kernel/security/lockdown")).unwrap_or_default();
     let mode = lockdown.split('[').nth(1).and_then(|rest| rest.split(']').next()).unwrap_or("none");
     let detail = match mode {
@@ -144,10 +171,18 @@ fn checks(root: &Path) -> Vec<Check> {
     checks
 }
 
-fn file(root: &Path, path: &str, name: &str, cost: &str) -> Check {
-    let ok = root.join(path).exists();
-    let detail = if ok { format!("/{path}") } else { format!("/{path} is missing: {cost}") };
-    Check { name: name.into(), ok, detail }
+fn btf(root: &Path, settings: &Settings) -> Check {
+    const OWN: &str = "sys/kernel/btf/vmlinux";
+    const COST: &str = "offsets of kernel structs are not known: nothing can be traced";
+    let path = settings.btf.clone().unwrap_or_else(|| root.join(OWN));
+    let ok = path.exists();
+    let hint = if settings.btf.is_none() { "; capture.btf may name a file that has it" } else { "" };
+    let detail = match (ok, &settings.btf) {
+        (true, None) => format!("/{OWN}"),
+        (true, Some(path)) => format!("{}, by capture.btf", path.display()),
+        (false, _) => format!("{} is missing: {COST}{hint}", path.display()),
+    };
+    Check { name: "BTF".into(), ok, detail }
 }
 
 /// Numbers of the effective capabilities in proc_pid_status(5).
@@ -171,6 +206,11 @@ impl fmt::Display for Report {
             for variant in &hook.variants {
                 let kind = variant.kind.as_deref().unwrap_or("the only way");
                 writeln!(f, "  {:<8} {kind:<12} {}", variant.outcome, variant.good_for)?;
+                let verified = variant.programs.iter().filter_map(|program| program.verified_instructions);
+                if let Some(instructions) = verified.reduce(u32::saturating_add) {
+                    let ms = variant.programs.iter().map(|program| program.load_us).sum::<u64>() as f64 / 1e3;
+                    writeln!(f, "  {:<8} {:<12} {instructions} instructions verified in {ms:.1} ms", "", "")?;
+                }
                 if let Some(reason) = &variant.reason {
                     writeln!(f, "  {:<8} {:<12} because: {reason}", "", "")?;
                 }
@@ -195,7 +235,10 @@ mod tests {
     #[test]
     fn a_machine_without_btf_is_told_what_that_costs() {
         let folder = tempfile::tempdir().unwrap();
-        let btf = checks(folder.path()).into_iter().find(|check| check.name == "BTF").unwrap();
+        let btf = checks(folder.path(), &Settings::default())
+            .into_iter()
+            .find(|check| check.name == "BTF")
+            .unwrap();
         assert!(!btf.ok && btf.detail.contains("nothing can be traced"), "{btf:?}");
     }
 }

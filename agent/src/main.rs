@@ -80,7 +80,7 @@ fn execute(command: &Command, config: &Config) -> anyhow::Result<ExitCode> {
             report(config, &pipeline::replay(config, file)?)
         }
         Command::Doctor { json, .. } => {
-            let report = doctor::examine();
+            let report = doctor::examine(&pipeline::kernel_settings(config));
             print(*json, &report)?;
             Ok(if report.is_able() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

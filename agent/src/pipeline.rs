@@ -10,7 +10,7 @@ mod replay;
 mod settings;
 
 pub use replay::replay;
-pub use settings::select;
+pub use settings::{attach as kernel_settings, select};
 
 use crate::{
     attach,

@@ -8,8 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Long enough for a loaded machine; a condition that holds is seen at once, so only failures take so long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough for a loaded machine and for a virtual one that emulates each instruction; a condition that holds is seen at once, so
+/// only failures take so long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two questions about something that cannot wake us (a port, a file).
 const PAUSE: Duration = Duration::from_millis(5);
 

@@ -152,15 +152,9 @@ impl World {
         self.serve(&format!("calls {way}"), port, command(binary).arg(way).arg(port.to_string()))
     }
 
-    /// Compiles a C program of `tests/apps` into the world's folder.
+    /// A C program of `tests/apps`, compiled.
     pub fn compile(&self, source: &str) -> Result<PathBuf> {
-        let path = repository()?.join("tests/apps").join(source);
-        let binary = self.scratch().join(source.trim_end_matches(".c"));
-        if !binary.exists() {
-            let mut cc = Command::new("cc");
-            crate::process::output(cc.args(["-O2", "-Wall", "-pthread", "-o"]).arg(&binary).arg(path), 0)?;
-        }
-        Ok(binary)
+        compile(source)
     }
 
     /// Ends a program of this world before the world ends; its pid is free then.
@@ -180,6 +174,29 @@ impl World {
 pub fn own_binary(name: &str) -> Result<PathBuf> {
     let runner = std::env::current_exe()?;
     Ok(runner.parent().context("a binary is in a folder")?.join(name))
+}
+
+/// C programs of `tests/apps`.
+const C_PROGRAMS: [&str; 2] = ["calls.c", "clone-at.c"];
+
+/// Compiles all C programs, so that where this is slow it need not be done.
+pub fn compile_all() -> Result<()> {
+    C_PROGRAMS.iter().try_for_each(|source| compile(source).map(drop))
+}
+
+/// Compiles a C program of `tests/apps` beside the runner, unless that was done since its last change.
+fn compile(source: &str) -> Result<PathBuf> {
+    let path = repository()?.join("tests/apps").join(source);
+    let folder = own_binary("apps")?;
+    let binary = folder.join(source.trim_end_matches(".c"));
+    let changed = path.metadata().and_then(|source| source.modified())?;
+    if binary.metadata().and_then(|binary| binary.modified()).is_ok_and(|made| made > changed) {
+        return Ok(binary);
+    }
+    std::fs::create_dir_all(&folder)?;
+    let mut cc = Command::new("cc");
+    crate::process::output(cc.args(["-O2", "-Wall", "-pthread", "-o"]).arg(&binary).arg(path), 0)?;
+    Ok(binary)
 }
 
 /// The repository: the runner is started there, and its own path is inside.

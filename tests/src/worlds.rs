@@ -9,6 +9,7 @@ mod context;
 mod go;
 mod http;
 mod kernel;
+mod kinds;
 mod links;
 mod load;
 mod nginx;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Scene> {
         http::SCENES,
         context::SCENES,
         calls::SCENES,
+        kinds::SCENES,
         links::SCENES,
         go::SCENES,
         nginx::SCENES,

@@ -86,7 +86,7 @@ pub(crate) fn worlds(names: &[String]) -> Result<Tally> {
 }
 
 /// `worlds: 12 passed, 0 failed, 1 skipped in 60 s`.
-fn tally(line: &str) -> Option<Tally> {
+pub(crate) fn tally(line: &str) -> Option<Tally> {
     let words: Vec<&str> = line.strip_prefix("worlds: ")?.split([' ', ',']).collect();
     let before = |what: &str| {
         let at = words.iter().position(|word| *word == what)?;

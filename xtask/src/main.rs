@@ -15,6 +15,7 @@ mod lint;
 mod setup;
 mod test;
 mod truth;
+mod vm;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ enum Task {
     E2e(e2e::Args),
     /// How often parents are right: the ledger's table, by runtime and concurrency (root)
     Truth(truth::Args),
+    /// The kernels of tests/kernels.toml in QEMU: every program, and worlds; none means all (root)
+    Vm(vm::Args),
     /// Measure: replay, socket, overhead, footprint; none means all (root)
     Bench(bench::Args),
     /// Run one fuzz target; `all` takes them in turn
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Lint => lint::run(),
         Task::E2e(args) => e2e::run(&args),
         Task::Truth(args) => truth::run(&args),
+        Task::Vm(args) => vm::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Codegen(args) => codegen::run(&args),

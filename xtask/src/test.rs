@@ -1,11 +1,12 @@
 //! `cargo xtask test`: what CI runs, in the order in which a mistake is cheapest to find.
 //!
-//! Shape: lint, then unit and property tests, then the worlds on this machine, then the demo → one line of counts. A failing step does
+//! Shape: lint, then unit and property tests, then the worlds on this machine, then some of them on other kernels, then the demo → one line of counts. A failing step does
 //! not hide the next one: all of them run, and the exit code is 0 only if nothing failed.
 use crate::{
     command::{self, cargo, require_root},
     e2e, lint,
     setup::{self, Need},
+    vm,
 };
 use anyhow::{Context, Result, ensure};
 use std::time::Instant;
@@ -18,18 +19,22 @@ pub(crate) fn run() -> Result<()> {
     let lint = step("lint", lint::run);
     let units = step("unit and property tests", units);
     let worlds = step("worlds", || e2e::worlds(&[]));
+    let vm = step("kernels in virtual machines", vm::short);
     let demo = step("demo", demo);
 
     let (units_passed, units_failed) = units.unwrap_or((0, 1));
     let worlds = worlds.unwrap_or(e2e::Tally { failed: 1, ..e2e::Tally::default() });
-    let failed = units_failed + worlds.failed + u32::from(lint.is_none()) + u32::from(demo.is_none());
+    let kernels = vm.unwrap_or(e2e::Tally { failed: 1, ..e2e::Tally::default() });
+    let failed =
+        units_failed + worlds.failed + kernels.failed + u32::from(lint.is_none()) + u32::from(demo.is_none());
     let clean = |step: &Option<()>| if step.is_some() { "clean" } else { "NOT clean" };
     println!(
-        "test: {} passed, {failed} failed, {} skipped (lint {}, {units_passed} unit and property tests, {} worlds, demo {}) in {} s",
-        units_passed + worlds.passed,
+        "test: {} passed, {failed} failed, {} skipped (lint {}, {units_passed} unit and property tests, {} worlds, {} kernels, demo {}) in {} s",
+        units_passed + worlds.passed + kernels.passed,
         worlds.skipped,
         clean(&lint),
         worlds.passed,
+        kernels.passed,
         clean(&demo),
         started.elapsed().as_secs(),
     );

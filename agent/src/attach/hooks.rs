@@ -1,10 +1,12 @@
 //! Every hook in one table: what it is for, and the ways to have it, best first.
 //!
 //! Shape: data. `kernel.rs` walks it to load, `doctor` to explain; a test holds it against the programs of the embedded object.
+use serde::Serialize;
 use std::fmt;
 
 /// What a hook sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum HookId {
     /// A process executes a program.
     Exec,

@@ -23,6 +23,8 @@ use thiserror::Error;
 pub struct Settings {
     /// Use this kind of socket plane and no other; `None` takes the best that works.
     pub kind: Option<Kind>,
+    /// A file with this kernel's BTF; `None` takes what the kernel itself shows.
+    pub btf: Option<PathBuf>,
     /// Bytes of the ring; `None` takes [`RING_BYTES`](wirespan_common::limits::RING_BYTES) per four CPUs.
     pub ring_bytes: Option<u32>,
     /// Observe every program that is executed until it has been decided upon.
@@ -31,7 +33,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { kind: None, ring_bytes: None, follow_exec: true }
+        Self { kind: None, btf: None, ring_bytes: None, follow_exec: true }
     }
 }
 
@@ -39,7 +41,7 @@ impl Default for Settings {
 #[derive(Debug, Error)]
 pub enum Error {
     /// The kernel was built without BTF, or hides it.
-    #[error("cannot read {}: the kernel needs CONFIG_DEBUG_INFO_BTF", .path.display())]
+    #[error("cannot read {}: the kernel needs CONFIG_DEBUG_INFO_BTF, or its BTF in a file named by capture.btf", .path.display())]
     NoBtf {
         /// Where it should be.
         path: PathBuf,
@@ -158,8 +160,8 @@ fn kind_of_bytes(report: &[HookReport]) -> Option<Kind> {
 ///
 /// # Errors
 /// When nothing can be tried: no BTF, or no privilege.
-pub fn survey() -> Result<Vec<HookReport>, Error> {
-    let settings = Settings { follow_exec: false, ..Settings::default() };
+pub fn survey(settings: &Settings) -> Result<Vec<HookReport>, Error> {
+    let settings = Settings { follow_exec: false, ..settings.clone() };
     let mut loader = Loader::new(&settings, Room::Inflight)?;
     Ok(HOOKS.iter().map(|hook| loader.try_all(hook)).collect())
 }

@@ -3,14 +3,18 @@ use crate::attach::{
     hooks::{Attachment, HOOKS, Hook, Kind, Point, Variant},
     kernel::{Error, Settings},
     offsets::{self, Facts},
-    report::{HookReport, Outcome, VariantReport},
+    report::{HookReport, Outcome, ProgramReport, VariantReport},
     tracefs::Tracefs,
 };
 use aya::{
-    Btf, Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned,
+    Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel, include_bytes_aligned,
     programs::{BtfTracePoint, FExit, KProbe, Program, ProgramError, TracePoint, UProbe},
 };
-use std::fs;
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 use wirespan_common::limits;
 
 /// The kernel programs.
@@ -52,7 +56,8 @@ impl Loader {
             .load(OBJECT)
             .map_err(|error| Error::Load(Box::new(error)))?;
         drop(loader);
-        let btf = Btf::from_sys_fs().map_err(|error| Error::Load(Box::new(error.into())))?;
+        let btf = Btf::parse_file(btf_path(settings), Endianness::default())
+            .map_err(|error| Error::Load(Box::new(error.into())))?;
         Ok(Self { ebpf, btf, facts })
     }
 
@@ -66,14 +71,14 @@ impl Loader {
         let mut chosen = false;
         self.report(hook, |loader, variant| {
             if chosen || (kind.is_some() && variant.kind.is_some() && variant.kind != kind) {
-                return Outcome::NotTried;
+                return (Outcome::NotTried, Vec::new());
             }
             match loader.attach(variant) {
-                Ok(()) => {
+                Ok(programs) => {
                     chosen = true;
-                    Outcome::Chosen
+                    (Outcome::Chosen, programs)
                 }
-                Err(reason) => Outcome::Refused { reason },
+                Err(reason) => (Outcome::Refused { reason }, Vec::new()),
             }
         })
     }
@@ -81,19 +86,22 @@ impl Loader {
     /// Attaches and detaches every variant of a hook.
     pub(in crate::attach) fn try_all(&mut self, hook: &Hook) -> HookReport {
         self.report(hook, |loader, variant| match loader.attach(variant) {
-            Ok(()) => {
+            Ok(programs) => {
                 loader.detach(variant);
-                Outcome::Works
+                (Outcome::Works, programs)
             }
-            Err(reason) => Outcome::Refused { reason },
+            Err(reason) => (Outcome::Refused { reason }, Vec::new()),
         })
     }
 
-    fn report(&mut self, hook: &Hook, mut outcome: impl FnMut(&mut Self, &Variant) -> Outcome) -> HookReport {
-        let report = |variant: &Variant| VariantReport {
-            kind: variant.kind,
-            doc: variant.doc,
-            outcome: outcome(self, variant),
+    fn report(
+        &mut self,
+        hook: &Hook,
+        mut outcome: impl FnMut(&mut Self, &Variant) -> (Outcome, Vec<ProgramReport>),
+    ) -> HookReport {
+        let report = |variant: &Variant| {
+            let (outcome, programs) = outcome(self, variant);
+            VariantReport { kind: variant.kind, doc: variant.doc, outcome, programs }
         };
         HookReport {
             id: hook.id,
@@ -103,27 +111,22 @@ impl Loader {
     }
 
     /// Attaches every program of a variant, or none.
-    fn attach(&mut self, variant: &Variant) -> Result<(), String> {
+    fn attach(&mut self, variant: &Variant) -> Result<Vec<ProgramReport>, String> {
         let missing = self.facts.missing(variant.fields);
         if !missing.is_empty() {
             return Err(format!("this kernel has no {}", missing.join(", ")));
         }
         variant.attachments.iter().try_for_each(|attachment| self.facts.offer(attachment.point))?;
-        for attachment in variant.attachments {
-            if let Err(reason) = self.attach_one(attachment) {
-                self.detach(variant);
-                return Err(reason);
-            }
-        }
-        Ok(())
+        let programs: Result<_, _> =
+            variant.attachments.iter().map(|attachment| self.attach_one(attachment)).collect();
+        programs.inspect_err(|_| self.detach(variant))
     }
 
-    fn attach_one(&mut self, attachment: &Attachment) -> Result<(), String> {
-        let Attachment { program, point } = *attachment;
+    fn attach_one(&mut self, attachment: &Attachment) -> Result<ProgramReport, String> {
+        let Attachment { program: name, point } = *attachment;
         let Self { ebpf, btf, .. } = self;
-        let program =
-            ebpf.program_mut(program).ok_or_else(|| format!("the object has no program {program}"))?;
-        match point {
+        let program = ebpf.program_mut(name).ok_or_else(|| format!("the object has no program {name}"))?;
+        let load_time = match point {
             Point::BtfTracepoint { name, .. } => attach_btf_tracepoint(program, name, btf),
             Point::Fexit { function, .. } => attach_fexit(program, function, btf),
             Point::Kprobe(function) | Point::Kretprobe(function) => attach_kprobe(program, function),
@@ -134,7 +137,10 @@ impl Loader {
             }
             Point::Uprobe => load_uprobe(program),
         }
-        .map_err(|error| in_words(&error))
+        .map_err(|error| in_words(&error))?;
+        let info = program.info().ok();
+        let verified_instructions = info.and_then(|info| info.verified_instruction_count());
+        Ok(ProgramReport { name, verified_instructions, load_time })
     }
 
     fn detach(&mut self, variant: &Variant) {
@@ -146,38 +152,44 @@ impl Loader {
     }
 }
 
-fn attach_btf_tracepoint(program: &mut Program, name: &str, btf: &Btf) -> Result<(), ProgramError> {
+/// How long loading took: all of it is the verifier and the compiler.
+fn timed(load: impl FnOnce() -> Result<(), ProgramError>) -> Result<Duration, ProgramError> {
+    let began = Instant::now();
+    load().map(|()| began.elapsed())
+}
+
+fn attach_btf_tracepoint(program: &mut Program, name: &str, btf: &Btf) -> Result<Duration, ProgramError> {
     let program: &mut BtfTracePoint = program.try_into()?;
-    program.load(name, btf)?;
-    program.attach().map(|_| ())
+    let load_time = timed(|| program.load(name, btf))?;
+    program.attach().map(|_| load_time)
 }
 
-fn attach_fexit(program: &mut Program, function: &str, btf: &Btf) -> Result<(), ProgramError> {
+fn attach_fexit(program: &mut Program, function: &str, btf: &Btf) -> Result<Duration, ProgramError> {
     let program: &mut FExit = program.try_into()?;
-    program.load(function, btf)?;
-    program.attach().map(|_| ())
+    let load_time = timed(|| program.load(function, btf))?;
+    program.attach().map(|_| load_time)
 }
 
-fn attach_kprobe(program: &mut Program, function: &str) -> Result<(), ProgramError> {
+fn attach_kprobe(program: &mut Program, function: &str) -> Result<Duration, ProgramError> {
     let program: &mut KProbe = program.try_into()?;
-    program.load()?;
-    program.attach(function, 0).map(|_| ())
+    let load_time = timed(|| program.load())?;
+    program.attach(function, 0).map(|_| load_time)
 }
 
 /// Where it is attached is known when a program is found.
-fn load_uprobe(program: &mut Program) -> Result<(), ProgramError> {
+fn load_uprobe(program: &mut Program) -> Result<Duration, ProgramError> {
     let program: &mut UProbe = program.try_into()?;
-    program.load()
+    timed(|| program.load())
 }
 
 /// One program at the exits of several calls.
-fn attach_syscall_exits(program: &mut Program, calls: &[&str]) -> Result<(), ProgramError> {
+fn attach_syscall_exits(program: &mut Program, calls: &[&str]) -> Result<Duration, ProgramError> {
     let program: &mut TracePoint = program.try_into()?;
-    program.load()?;
+    let load_time = timed(|| program.load())?;
     for call in calls {
         program.attach("syscalls", &format!("sys_exit_{call}"))?;
     }
-    Ok(())
+    Ok(load_time)
 }
 
 /// Unloads a program with its links. That it was not loaded is no failure.
@@ -213,9 +225,15 @@ fn in_words(error: &ProgramError) -> String {
     words
 }
 
+/// The kernel's own BTF, unless a file was configured.
+fn btf_path(settings: &Settings) -> &Path {
+    settings.btf.as_deref().unwrap_or(Path::new(VMLINUX))
+}
+
 /// What this kernel's BTF says, and the settings that travel with it.
 fn facts(settings: &Settings) -> Result<Facts, Error> {
-    let blob = fs::read(VMLINUX).map_err(|source| Error::NoBtf { path: VMLINUX.into(), source })?;
+    let path = btf_path(settings);
+    let blob = fs::read(path).map_err(|source| Error::NoBtf { path: path.into(), source })?;
     let points = HOOKS.iter().flat_map(|hook| hook.variants).flat_map(|variant| variant.attachments);
     let tracepoints: Vec<_> = points
         .filter_map(|attachment| match attachment.point {

@@ -1,5 +1,6 @@
 //! What became of each hook, as values: for the log, `doctor` and `explain`.
 use crate::attach::hooks::{HookId, Kind};
+use std::time::Duration;
 
 /// What became of one variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,19 @@ pub struct VariantReport {
     pub doc: &'static str,
     /// What became of it.
     pub outcome: Outcome,
+    /// Its programs, if the kernel took all of them.
+    pub programs: Vec<ProgramReport>,
+}
+
+/// A program that the kernel took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramReport {
+    /// Its name in the object.
+    pub name: &'static str,
+    /// Instructions that the verifier walked through, on all paths together. Kernels before 5.16 do not say.
+    pub verified_instructions: Option<u32>,
+    /// How long the verifier and the compiler took.
+    pub load_time: Duration,
 }
 
 /// One hook.

@@ -245,7 +245,7 @@ fn globs(exes: &Setting<Vec<ExeGlob>>, errors: &mut Vec<ConfigError>) -> Option<
 fn capture(settings: &Settings) -> Capture {
     // The table's check keeps it below 2³².
     let ring_bytes = u32::try_from(settings.capture_ring_bytes.value.0).unwrap_or(u32::MAX);
-    Capture { hook: settings.capture_hook.value, ring_bytes }
+    Capture { hook: settings.capture_hook.value, btf: settings.capture_btf.value.clone(), ring_bytes }
 }
 
 fn assemble(settings: &Settings) -> Assemble {

@@ -25,6 +25,8 @@ keys! {
 
     capture_hook: Hook = "capture.hook", ["WIRESPAN_HOOK"], None, "auto", "auto, tracepoints, fentry, kprobe or syscalls", "", any, false,
         "How socket calls are seen. `auto` takes the best that this kernel supports; `wirespan doctor` says which.";
+    capture_btf: Option<PathBuf> = "capture.btf", ["WIRESPAN_BTF"], None, "", "path", "/usr/lib/debug/boot/vmlinux.btf", any, false,
+        "A file with the BTF of exactly this kernel, for kernels that do not show their own at /sys/kernel/btf/vmlinux.";
     capture_ring_bytes: Bytes = "capture.ring_bytes", ["WIRESPAN_RING_BYTES"], None, "4MiB", "size, a power of two", "",
         power_of_two(65_536, 1 << 30), false,
         "Size of the ring between kernel and agent, per started group of four CPUs. A full ring loses records and counts them; it never blocks.";

@@ -21,10 +21,12 @@ pub struct Select {
 }
 
 /// For `attach`: how bytes are captured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
     /// How socket calls are seen.
     pub hook: Hook,
+    /// The kernel's BTF, if it does not show its own.
+    pub btf: Option<PathBuf>,
     /// Ring size per started group of four CPUs.
     pub ring_bytes: u32,
 }

@@ -74,10 +74,12 @@ fn sampler(sampler: Sampler, ratio: f64) -> sample::Sampler {
     sample::Sampler { rule, parent_based }
 }
 
-pub(super) fn attach(config: &Config) -> attach::Settings {
+/// How to load the kernel side.
+pub fn attach(config: &Config) -> attach::Settings {
     let groups = std::thread::available_parallelism().map_or(1, |cpus| cpus.get().div_ceil(4)) as u32;
     attach::Settings {
         kind: kind(config.capture.hook),
+        btf: config.capture.btf.clone(),
         ring_bytes: Some(config.capture.ring_bytes.saturating_mul(groups)),
         follow_exec: config.select.follow_exec,
     }
