@@ -2,23 +2,13 @@
 //!
 //! Shape: probes → [`Report`], as text or JSON. Every variant is tried by loading it, never by the kernel's version.
 //! Not here: one process (see `explain`).
-use crate::attach::{self, HookId, HookReport, Outcome, ProgramReport, Settings};
-use serde::Serialize;
-use std::{collections::BTreeSet, fmt, fs, path::Path};
+mod capabilities;
 
-/// A capability and what is lost without it. Numbers: include/uapi/linux/capability.h.
-const CAPABILITIES: [(u32, &str, &str); 4] = [
-    (39, "CAP_BPF", "nothing can be loaded (attach)"),
-    (38, "CAP_PERFMON", "no program that reads kernel memory can be loaded (attach)"),
-    (
-        19,
-        "CAP_SYS_PTRACE",
-        "executables, ports and environment of other users' processes are not seen (discover, enrich)",
-    ),
-    (2, "CAP_DAC_READ_SEARCH", "files under /proc of other users are not read (discover, enrich)"),
-];
-/// CAP_SYS_ADMIN holds what CAP_BPF and CAP_PERFMON hold.
-const SYS_ADMIN: u32 = 21;
+pub use self::capabilities::{CAPABILITIES, Capability};
+
+use crate::attach::{self, HookId, HookReport, Outcome, ProgramReport, Settings, hooks::HOOKS};
+use serde::Serialize;
+use std::{fmt, fs, path::Path};
 
 /// A yes or no with its meaning.
 #[derive(Clone, Debug, Serialize)]
@@ -87,7 +77,8 @@ impl Report {
     /// Can the agent trace here?
     pub fn is_able(&self) -> bool {
         let has_way = |hook: &Hook| hook.variants.iter().any(|variant| variant.outcome != "refused");
-        self.error.is_none() && self.hooks.first().is_some_and(has_way)
+        let is_needed = |hook: &&Hook| HOOKS.iter().any(|row| row.id == hook.id && !row.optional);
+        self.error.is_none() && self.hooks.iter().filter(is_needed).all(has_way)
     }
 }
 
@@ -148,15 +139,19 @@ fn program(report: ProgramReport) -> Program {
 }
 
 fn checks(root: &Path, settings: &Settings) -> Vec<Check> {
-    let held = held_capabilities(&fs::read_to_string(root.join("proc/self/status")).unwrap_or_default());
-    let is_admin = held.contains(&SYS_ADMIN);
+    let held = capabilities::held(&fs::read_to_string(root.join("proc/self/status")).unwrap_or_default());
+    let is_mounted = has_tracefs(root);
     let mut checks: Vec<Check> = CAPABILITIES
         .iter()
-        .map(|(number, name, cost)| {
-            let covered = is_admin && matches!(number, 38 | 39);
-            let ok = held.contains(number) || covered;
-            let detail = if ok { "held".to_owned() } else { format!("missing: {cost}") };
-            Check { name: (*name).into(), ok, detail }
+        .map(|row| {
+            let needless = row.number == capabilities::SYS_ADMIN && is_mounted;
+            let is_held = row.is_held(&held);
+            let detail = match (is_held, needless) {
+                (true, _) => "held".to_owned(),
+                (false, true) => "missing, and not needed: tracefs is mounted".to_owned(),
+                (false, false) => format!("missing: {}", row.lost),
+            };
+            Check { name: row.name.into(), ok: is_held || needless, detail }
         })
         .collect();
     checks.push(btf(root, settings));
@@ -171,6 +166,13 @@ fn checks(root: &Path, settings: &Settings) -> Vec<Check> {
     checks
 }
 
+/// Mounted by itself, or within debugfs.
+fn has_tracefs(root: &Path) -> bool {
+    let has_entries =
+        |path: &str| fs::read_dir(root.join(path)).is_ok_and(|mut entries| entries.next().is_some());
+    ["sys/kernel/tracing", "sys/kernel/debug/tracing"].into_iter().any(has_entries)
+}
+
 fn btf(root: &Path, settings: &Settings) -> Check {
     const OWN: &str = "sys/kernel/btf/vmlinux";
     const COST: &str = "offsets of kernel structs are not known: nothing can be traced";
@@ -183,13 +185,6 @@ fn btf(root: &Path, settings: &Settings) -> Check {
         (false, _) => format!("{} is missing: {COST}{hint}", path.display()),
     };
     Check { name: "BTF".into(), ok, detail }
-}
-
-/// Numbers of the effective capabilities in proc_pid_status(5).
-fn held_capabilities(status: &str) -> BTreeSet<u32> {
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
-    let bits = u64::from_str_radix(line.trim(), 16).unwrap_or(0);
-    (0..64).filter(|bit| bits >> bit & 1 == 1).collect()
 }
 
 impl fmt::Display for Report {
@@ -224,13 +219,6 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn capabilities_are_read_from_the_status_file() {
-        let held = held_capabilities("Name:\tx\nCapEff:\t000000c000080004\n");
-        assert_eq!(held, BTreeSet::from([2, 19, 38, 39]));
-        assert!(held_capabilities("").is_empty());
-    }
 
     #[test]
     fn a_machine_without_btf_is_told_what_that_costs() {

@@ -53,6 +53,14 @@ impl Start {
         Start { command, exporter: "json", into: None }
     }
 
+    /// The same, as the last program of another command: one that takes privileges away, or hides files.
+    pub fn within(wrapper: &[&str], binary: &Path) -> Start {
+        let Some((first, rest)) = wrapper.split_first() else { return Start::new(binary) };
+        let mut command = command(first);
+        command.args(rest).arg(binary).args(["run", "-v"]);
+        Start { command, exporter: "json", into: None }
+    }
+
     /// Another exporter instead: then no spans can be read here.
     pub fn exporter(self, exporter: &'static str) -> Start {
         Start { exporter, ..self }

@@ -5,6 +5,7 @@
 //! said, not hidden, and does not fail the run: another machine has other figures.
 mod figures;
 mod footprint;
+mod instructions;
 mod overhead;
 mod replay;
 mod sink;
@@ -17,11 +18,12 @@ use figures::Figures;
 type Bench = fn(&mut World, &mut Figures) -> Result<()>;
 
 /// In the order in which they run.
-const BENCHES: [(&str, Bench); 4] = [
+const BENCHES: [(&str, Bench); 5] = [
     ("socket", socket::run),
     ("footprint", footprint::run),
     ("replay", replay::run),
     ("overhead", overhead::run),
+    ("instructions", instructions::run),
 ];
 
 /// Runs those named, or all; a bench that cannot measure fails the run after the others have run.
@@ -29,7 +31,7 @@ pub fn run(names: &[String]) -> Result<()> {
     for name in names {
         ensure!(
             BENCHES.iter().any(|(known, _)| known == name),
-            "no bench `{name}`: socket, footprint, replay, overhead"
+            "no bench `{name}`: socket, footprint, replay, overhead, instructions"
         );
     }
     let mut figures = Figures::default();

@@ -62,8 +62,13 @@ impl World {
 
     /// The agent, still to be given flags.
     pub fn agent(&self) -> Result<Start> {
+        self.agent_within(&[])
+    }
+
+    /// The agent as the last program of another command.
+    pub fn agent_within(&self, wrapper: &[&str]) -> Result<Start> {
         let socket = self.scratch().join("agent.sock").display().to_string();
-        let start = Start::new(&self.wirespan()?).env("WIRESPAN_SOCKET", &socket);
+        let start = Start::within(wrapper, &self.wirespan()?).env("WIRESPAN_SOCKET", &socket);
         Ok(match self.hook {
             Some(hook) => start.env("WIRESPAN_HOOK", hook),
             None => start,
@@ -147,9 +152,17 @@ impl World {
 
     /// The C server that answers with one kind of socket call.
     pub fn calls(&mut self, way: &str) -> Result<App> {
+        self.calls_within(&["env"], way)
+    }
+
+    /// The same, as the last program of another command.
+    pub fn calls_within(&mut self, wrapper: &[&str], way: &str) -> Result<App> {
         let binary = self.compile("calls.c")?;
         let port = free_port()?;
-        self.serve(&format!("calls {way}"), port, command(binary).arg(way).arg(port.to_string()))
+        let (first, rest) = wrapper.split_first().context("a wrapper is a command")?;
+        let mut program = command(first);
+        program.args(rest).arg(binary).arg(way).arg(port.to_string());
+        self.serve(&format!("calls {way}"), port, &mut program)
     }
 
     /// A C program of `tests/apps`, compiled.
@@ -181,7 +194,27 @@ const C_PROGRAMS: [&str; 2] = ["calls.c", "clone-at.c"];
 
 /// Compiles all C programs, so that where this is slow it need not be done.
 pub fn compile_all() -> Result<()> {
-    C_PROGRAMS.iter().try_for_each(|source| compile(source).map(drop))
+    C_PROGRAMS.iter().try_for_each(|source| compile(source).map(drop))?;
+    goroutines().map(drop)
+}
+
+/// The Go service of `tests/apps/goroutines`, built beside the runner unless that was done since its last change.
+pub fn goroutines() -> Result<PathBuf> {
+    let folder = repository()?.join("tests/apps/goroutines");
+    let binary = own_binary("apps/goroutines")?;
+    if !is_newer(&binary, &folder.join("main.go"))? {
+        let mut go = Command::new("go");
+        go.args(["build", "-trimpath", "-buildvcs=false", "-o"]).arg(&binary).arg(".");
+        go.env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0");
+        crate::process::output(go.current_dir(folder), 0)?;
+    }
+    Ok(binary)
+}
+
+/// Was the result made after the last change of its source?
+fn is_newer(result: &Path, source: &Path) -> Result<bool> {
+    let changed = source.metadata().and_then(|source| source.modified())?;
+    Ok(result.metadata().and_then(|result| result.modified()).is_ok_and(|made| made > changed))
 }
 
 /// Compiles a C program of `tests/apps` beside the runner, unless that was done since its last change.
@@ -189,8 +222,7 @@ fn compile(source: &str) -> Result<PathBuf> {
     let path = repository()?.join("tests/apps").join(source);
     let folder = own_binary("apps")?;
     let binary = folder.join(source.trim_end_matches(".c"));
-    let changed = path.metadata().and_then(|source| source.modified())?;
-    if binary.metadata().and_then(|binary| binary.modified()).is_ok_and(|made| made > changed) {
+    if is_newer(&binary, &path)? {
         return Ok(binary);
     }
     std::fs::create_dir_all(&folder)?;

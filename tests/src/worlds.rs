@@ -2,6 +2,8 @@
 //!
 //! Shape: one file per group, one function per world; its name is the sentence it shows. The groups are what
 //! `cargo xtask e2e` takes.
+mod broken;
+mod btf;
 mod calls;
 mod collector;
 mod commands;
@@ -27,11 +29,13 @@ pub fn all() -> Vec<Scene> {
         context::SCENES,
         calls::SCENES,
         kinds::SCENES,
+        btf::SCENES,
         links::SCENES,
         go::SCENES,
         nginx::SCENES,
         python::SCENES,
         commands::SCENES,
+        broken::SCENES,
         operate::SCENES,
         collector::SCENES,
         load::SCENES,

@@ -6,13 +6,14 @@ use crate::{
     command::{self, require_root},
     e2e,
     setup::{self, Need},
+    vm,
 };
 use anyhow::{Result, ensure};
 
 /// Which benches.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// `replay`, `socket`, `overhead`, `footprint`; none means all
+    /// `replay`, `socket`, `overhead`, `footprint`, `instructions`; none means all. `vm` alone counts instructions in a guest
     names: Vec<String>,
 }
 
@@ -21,6 +22,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     require_root("bench")?;
     setup::ensure(&[Need::Program { program: "valgrind", package: "valgrind" }])?;
     e2e::build()?;
+    if args.names == ["vm"] {
+        return vm::bench();
+    }
     let success = command::watch(command::new("target/worlds/bench")?.args(&args.names), |_| {})?;
     ensure!(success, "the bench could not measure everything");
     Ok(())

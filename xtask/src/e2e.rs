@@ -9,7 +9,8 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 
 /// Programs that the worlds start, and the Debian packages that bring them.
-pub(crate) const NEEDS: [Need; 9] = [
+pub(crate) const NEEDS: [Need; 10] = [
+    Need::Program { program: "bpftool", package: "bpftool" },
     Need::Program { program: "cc", package: "gcc" },
     Need::Program { program: "curl", package: "curl" },
     Need::Program { program: "go", package: "golang-go" },

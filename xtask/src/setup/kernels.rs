@@ -13,7 +13,7 @@ use std::{
 };
 
 /// What boots a guest, and the Debian packages that bring it.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
     ("cpio", "cpio"),
@@ -22,7 +22,6 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("xz", "xz-utils"),
     ("unshare", "util-linux"),
     ("ip", "iproute2"),
-    ("bpftool", "bpftool"),
 ];
 /// Modules without which the guest cannot reach the host's files; what they depend on comes with them.
 const MODULES: [&str; 3] = ["virtio_pci", "virtiofs", "overlay"];
@@ -113,7 +112,10 @@ fn make(source: &Source<'_>, cache: &Path, folder: &Path) -> Result<()> {
     }
     let release = only_entry(&root.join("lib/modules"))?;
     run(Command::new("depmod").arg("--basedir").arg(&root).arg(&release))?;
-    fs::copy(root.join("boot").join(format!("vmlinuz-{release}")), folder.join("vmlinuz"))?;
+    // Since 7.x it stands beside its modules.
+    let places = [root.join("boot").join(format!("vmlinuz-{release}")), root.join("lib/modules").join(&release).join("vmlinuz")];
+    let kernel = places.iter().find(|path| path.is_file()).context("the package has no vmlinuz")?;
+    fs::copy(kernel, folder.join("vmlinuz"))?;
     initrd(&root, &release, folder)?;
     let mut sums = Command::new("sha256sum");
     let sums = capture(sums.args(["vmlinuz", "initrd"]).current_dir(folder))?;

@@ -1,0 +1,88 @@
+//! Privileges: which capability is needed for what, so that what is lost can be said, and each row be reproduced by a world.
+//!
+//! Shape: a table, and the capabilities that this process holds. Numbers: include/uapi/linux/capability.h.
+use std::collections::BTreeSet;
+
+/// A capability and what is lost without it.
+#[derive(Clone, Copy, Debug)]
+pub struct Capability {
+    /// Its number.
+    pub number: u32,
+    /// As the kernel calls it.
+    pub name: &'static str,
+    /// Another that holds what this one is needed for.
+    pub within: Option<u32>,
+    /// What is lost, and which room loses it.
+    pub lost: &'static str,
+}
+
+/// Holds what CAP_BPF and CAP_PERFMON hold.
+pub(super) const SYS_ADMIN: u32 = 21;
+/// Holds what CAP_DAC_READ_SEARCH holds.
+const DAC_OVERRIDE: u32 = 1;
+
+/// Every privilege that some line of the agent needs.
+pub const CAPABILITIES: [Capability; 5] = [
+    Capability {
+        number: 39,
+        name: "CAP_BPF",
+        within: Some(SYS_ADMIN),
+        lost: "nothing can be loaded (attach)",
+    },
+    Capability {
+        number: 38,
+        name: "CAP_PERFMON",
+        within: Some(SYS_ADMIN),
+        lost: "no program that traces can be loaded (attach)",
+    },
+    Capability {
+        number: SYS_ADMIN,
+        name: "CAP_SYS_ADMIN",
+        within: None,
+        lost: "tracefs cannot be mounted, so that `syscalls` cannot be had (attach)",
+    },
+    Capability {
+        number: 19,
+        name: "CAP_SYS_PTRACE",
+        within: None,
+        lost: "executables, ports and environment of programs with more privileges, or of other users, are not seen (discover, enrich)",
+    },
+    Capability {
+        number: 2,
+        name: "CAP_DAC_READ_SEARCH",
+        within: Some(DAC_OVERRIDE),
+        lost: "ports and environment of other users' programs are not read from /proc (discover, enrich)",
+    },
+];
+
+impl Capability {
+    /// Does a process with these have what this one is needed for?
+    pub(super) fn is_held(&self, held: &BTreeSet<u32>) -> bool {
+        held.contains(&self.number) || self.within.is_some_and(|other| held.contains(&other))
+    }
+}
+
+/// Numbers of the effective capabilities in proc_pid_status(5).
+pub(super) fn held(status: &str) -> BTreeSet<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
+    let bits = u64::from_str_radix(line.trim(), 16).unwrap_or(0);
+    (0..64).filter(|bit| bits >> bit & 1 == 1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_read_from_the_status_file() {
+        assert_eq!(held("Name:\tx\nCapEff:\t000000c000080004\n"), BTreeSet::from([2, 19, 38, 39]));
+        assert!(held("").is_empty());
+    }
+
+    #[test]
+    fn one_capability_may_hold_another() {
+        let held = BTreeSet::from([SYS_ADMIN]);
+        let lost = CAPABILITIES.iter().filter(|row| !row.is_held(&held)).map(|row| row.name);
+        assert_eq!(lost.collect::<Vec<_>>(), ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"]);
+    }
+}

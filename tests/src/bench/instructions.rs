@@ -1,0 +1,160 @@
+//! What a request costs more because it is observed: processor time of the servers, of a process that nobody asked to observe, and of
+//! the agent with its export.
+//!
+//! Shape: the same requests over one kept connection, without an agent and with one of each hook kind; differences per request. In a
+//! guest whose clock counts instructions (`cargo xtask bench vm`) a nanosecond is one instruction, so the figures are exact and
+//! comparable between machines; elsewhere they are microseconds.
+use super::{figures::Figures, sink::Sink};
+use crate::{
+    agent::Agent,
+    http::Connection,
+    process::command,
+    wait,
+    world::{App, World, free_port, goroutines},
+};
+use anyhow::{Context, Result, ensure};
+use std::{fs, time::Duration};
+
+/// Requests per measurement, and before it.
+const REQUESTS: u32 = 300;
+const WARM_UP: u32 = 50;
+/// Until the agent has exported what it saw.
+const REST: Duration = Duration::from_secs(3);
+const KINDS: [&str; 4] = ["tracepoints", "fentry", "kprobe", "syscalls"];
+/// Thousand instructions added per request at most, with the best kind: a server, a process that is not observed, the agent.
+const SERVER_MOST: f64 = 6.0;
+const BYSTANDER_MOST: f64 = 0.5;
+const AGENT_MOST: f64 = 25.0;
+
+/// A program that is asked.
+struct Asked {
+    name: &'static str,
+    app: App,
+    path: &'static str,
+    observed: bool,
+}
+
+pub(super) fn run(world: &mut World, figures: &mut Figures) -> Result<()> {
+    let asked = programs(world)?;
+    let sink = Sink::start()?;
+    let unit = if is_counted() { "k instructions" } else { "µs" };
+    let without = asked.iter().map(cost).collect::<Result<Vec<f64>>>()?;
+    for (one, cost) in asked.iter().zip(&without) {
+        figures.known(format!("{}: a request without the agent", one.name), cost / 1e3, unit);
+    }
+    let mut is_best = true;
+    for kind in KINDS {
+        let Some(agent) = start(world, &asked, kind, &sink)? else { continue };
+        let idle = idle_cost(&agent)?;
+        figures.known(format!("{kind}: the agent's idle second"), idle / 1e3, unit);
+        for (one, without) in asked.iter().zip(&without) {
+            let before = agent_ns(&agent)?;
+            let added = (cost(one)? - without) / 1e3;
+            wait::pass(REST);
+            let spent = agent_ns(&agent)? - before - idle * REST.as_secs_f64();
+            let most = if one.observed { SERVER_MOST } else { BYSTANDER_MOST };
+            show(figures, format!("{kind}: {}, added per request", one.name), added, unit, is_best.then_some(most));
+            if one.observed {
+                let spent = spent / 1e3 / f64::from(REQUESTS + WARM_UP);
+                let name = format!("{kind}: {}, spent by the agent", one.name);
+                show(figures, name, spent, unit, is_best.then_some(AGENT_MOST));
+            }
+        }
+        agent.stop()?;
+        is_best = false;
+    }
+    ensure!(!is_best, "no kind of hook works here");
+    Ok(())
+}
+
+/// Targets are in instructions: elsewhere a figure has none.
+fn show(figures: &mut Figures, name: String, value: f64, unit: &'static str, most: Option<f64>) {
+    match most.filter(|_| is_counted()) {
+        Some(most) => figures.at_most(name, value, unit, most),
+        None => figures.known(name, value, unit),
+    }
+}
+
+/// Does a nanosecond count one instruction here?
+fn is_counted() -> bool {
+    std::env::var_os("WIRESPAN_INSTRUCTIONS").is_some()
+}
+
+fn programs(world: &mut World) -> Result<Vec<Asked>> {
+    const ANSWER: &str = "location / { return 200 ok; }";
+    fs::write(world.scratch().join("a.txt"), "hello")?;
+    let folder = world.scratch().to_path_buf();
+    let python = world.python_http_server(&folder)?;
+    let nginx = world.nginx(ANSWER)?;
+    let binary = goroutines()?;
+    let mut go = |arguments: &[String]| -> Result<App> {
+        let port = free_port()?;
+        world.serve("goroutines", port, command(&binary).arg(port.to_string()).args(arguments))
+    };
+    let back = go(&[])?;
+    let front = go(&[back.port.to_string(), "8".to_owned(), "0".to_owned()])?;
+    let bystander = world.hyper()?;
+    let asked = |name, app, path, observed| Asked { name, app, path, observed };
+    Ok(vec![
+        asked("python", python, "/a.txt", true),
+        asked("nginx", nginx, "/a", true),
+        asked("go", back, "/back/seq/a", true),
+        asked("go calls go", front, "/front/seq/a", true),
+        asked("bystander", bystander, "/a", false),
+    ])
+}
+
+/// None if this kernel does not have that kind.
+fn start(world: &World, asked: &[Asked], kind: &str, sink: &Sink) -> Result<Option<Agent>> {
+    let start = world.agent()?.env("WIRESPAN_HOOK", kind);
+    let start = start.env("OTEL_EXPORTER_OTLP_ENDPOINT", &sink.endpoint());
+    let start = start.env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf").exporter("otlp");
+    let observed = asked.iter().filter(|one| one.observed);
+    match observed.fold(start, |start, one| start.port(one.app.port)).start() {
+        Ok(agent) => Ok(Some(agent)),
+        Err(error) if error.to_string().contains("no way to see") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Nanoseconds of the program per request.
+fn cost(asked: &Asked) -> Result<f64> {
+    let mut connection = Connection::open(asked.app.address())?;
+    let mut ask = |times: u32| -> Result<()> {
+        for _ in 0..times {
+            let status = connection.get(asked.path, &[])?.status;
+            ensure!(status == 200, "{} answered {status}", asked.name);
+        }
+        Ok(())
+    };
+    ask(WARM_UP)?;
+    let before = tree_ns(asked.app.pid)?;
+    ask(REQUESTS)?;
+    Ok((tree_ns(asked.app.pid)? - before) / f64::from(REQUESTS))
+}
+
+fn idle_cost(agent: &Agent) -> Result<f64> {
+    wait::pass(REST);
+    let before = agent_ns(agent)?;
+    wait::pass(REST);
+    Ok((agent_ns(agent)? - before) / REST.as_secs_f64())
+}
+
+fn agent_ns(agent: &Agent) -> Result<f64> {
+    tree_ns(agent.process.pid())
+}
+
+/// Nanoseconds on a processor of a process and its children, all threads that live. Source: `proc_pid_schedstat`.
+fn tree_ns(pid: u32) -> Result<f64> {
+    let mut sum = 0.0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let folder = task?.path();
+        let text = fs::read_to_string(folder.join("schedstat"))?;
+        let first = text.split(' ').next().context("schedstat is empty")?;
+        sum += first.parse::<f64>()?;
+        for child in fs::read_to_string(folder.join("children")).unwrap_or_default().split_whitespace() {
+            sum += tree_ns(child.parse()?)?;
+        }
+    }
+    Ok(sum)
+}
