@@ -140,18 +140,19 @@ fn program(report: ProgramReport) -> Program {
 
 fn checks(root: &Path, settings: &Settings) -> Vec<Check> {
     let held = capabilities::held(&fs::read_to_string(root.join("proc/self/status")).unwrap_or_default());
-    let is_mounted = has_tracefs(root);
+    let admin = without_admin(root);
     let mut checks: Vec<Check> = CAPABILITIES
         .iter()
         .map(|row| {
-            let needless = row.number == capabilities::SYS_ADMIN && is_mounted;
             let is_held = row.is_held(&held);
-            let detail = match (is_held, needless) {
-                (true, _) => "held".to_owned(),
-                (false, true) => "missing, and not needed: tracefs is mounted".to_owned(),
-                (false, false) => format!("missing: {}", row.lost),
+            let is_admin = row.number == capabilities::SYS_ADMIN;
+            let detail = match (is_held, is_admin, admin.is_empty()) {
+                (true, ..) => "held".to_owned(),
+                (false, true, true) => "missing, and not needed here".to_owned(),
+                (false, true, false) => format!("missing: {}; here {}", row.lost, admin.join("; ")),
+                (false, false, _) => format!("missing: {}", row.lost),
             };
-            Check { name: row.name.into(), ok: is_held || needless, detail }
+            Check { name: row.name.into(), ok: is_held || (is_admin && admin.is_empty()), detail }
         })
         .collect();
     checks.push(btf(root, settings));
@@ -164,6 +165,23 @@ fn checks(root: &Path, settings: &Settings) -> Vec<Check> {
     };
     checks.push(Check { name: "lockdown".into(), ok: mode != "confidentiality", detail: detail.into() });
     checks
+}
+
+/// What is lost on this machine without CAP_SYS_ADMIN.
+fn without_admin(root: &Path) -> Vec<String> {
+    let mut lost = Vec::new();
+    if !has_tracefs(root) {
+        lost.push("tracefs is not mounted: `syscalls` cannot be had".to_owned());
+    }
+    // Debian and Ubuntu know levels above 2, which let nobody but CAP_SYS_ADMIN open perf events; uprobes are such events.
+    let level = fs::read_to_string(root.join("proc/sys/kernel/perf_event_paranoid")).unwrap_or_default();
+    let level: i32 = level.trim().parse().unwrap_or(2);
+    if level > 2 {
+        lost.push(format!(
+            "kernel.perf_event_paranoid is {level}: `kprobe`, `syscalls` and every place in programs (Go, Python, Node.js) are lost; 2 is enough"
+        ));
+    }
+    lost
 }
 
 /// Mounted by itself, or within debugfs.

@@ -291,7 +291,7 @@ pub const HOOKS: &[Hook] = &[
                 kind: Some(Kind::Tracepoints),
                 attachments: &[tracepoint!("sock_send_length"), tracepoint!("sock_recv_length")],
                 fields: &[MOVED, COMPAT],
-                doc: "cheapest: +0.45 µs a call, nothing for calls on files; kernel 6.3 or newer",
+                doc: "cheapest: +0.45 µs a call, nothing for calls on files; what io_uring and sendfile move is counted, not read; kernel 6.3 or newer",
             },
             fexit(&[
                 SENDMSG,

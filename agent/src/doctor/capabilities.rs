@@ -39,7 +39,7 @@ pub const CAPABILITIES: [Capability; 5] = [
         number: SYS_ADMIN,
         name: "CAP_SYS_ADMIN",
         within: None,
-        lost: "tracefs cannot be mounted, so that `syscalls` cannot be had (attach)",
+        lost: "tracefs cannot be mounted, and where kernel.perf_event_paranoid is above 2 no perf event can be opened (attach)",
     },
     Capability {
         number: 19,

@@ -18,7 +18,7 @@ use wirespan::doctor::{CAPABILITIES, Capability};
 scenes! { "broken":
     without_cap_bpf_nothing_is_loaded,
     without_cap_perfmon_nothing_that_traces_is_loaded,
-    without_cap_sys_admin_and_tracefs_only_the_exits_of_calls_are_lost,
+    without_cap_sys_admin_and_tracefs_only_what_needs_perf_events_is_lost,
     without_cap_sys_ptrace_programs_with_more_privileges_are_not_found,
     without_cap_dac_read_search_other_users_programs_are_not_read,
     every_row_of_the_table_of_capabilities_has_a_world,
@@ -78,7 +78,8 @@ impl Doctor {
                 let word = |of: &Value, key: &str| {
                     of.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
                 };
-                let name = format!("{}/{} {}", word(hook, "id"), word(variant, "kind"), word(variant, "outcome"));
+                let name =
+                    format!("{}/{} {}", word(hook, "id"), word(variant, "kind"), word(variant, "outcome"));
                 ways.push((name, word(variant, "reason")));
             }
         }
@@ -88,9 +89,8 @@ impl Doctor {
     /// Kinds of socket plane that are not refused.
     fn kinds(&self) -> Vec<String> {
         let ways = self.ways().into_iter().filter(|(name, _)| !name.ends_with(" refused"));
-        let kinds = ways.filter_map(|(name, _)| {
-            Some(name.strip_prefix("socket-bytes/")?.split(' ').next()?.to_owned())
-        });
+        let kinds = ways
+            .filter_map(|(name, _)| Some(name.strip_prefix("socket-bytes/")?.split(' ').next()?.to_owned()));
         kinds.collect()
     }
 }
@@ -142,14 +142,20 @@ fn refuses_to_start(world: &World, wrapper: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn without_cap_sys_admin_and_tracefs_only_the_exits_of_calls_are_lost(world: &mut World) -> Result<()> {
+fn without_cap_sys_admin_and_tracefs_only_what_needs_perf_events_is_lost(world: &mut World) -> Result<()> {
     let row = row("CAP_SYS_ADMIN")?;
     let less = less(row);
     let all = Doctor::ask(world, &[], &[])?.kinds();
     let wrapper = ["unshare", "--mount", "sh", "-c", NO_TRACEFS, "sh", "setpriv", &less];
     let doctor = Doctor::ask(world, &wrapper, &[])?;
     doctor.says(row.name, row.lost)?;
-    let rest: Vec<String> = all.into_iter().filter(|kind| kind != "syscalls").collect();
+    // Above 2, perf events are for CAP_SYS_ADMIN only.
+    let level: i32 = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid")?.trim().parse()?;
+    let lost: &[&str] = if level > 2 { &["syscalls", "kprobe"] } else { &["syscalls"] };
+    if level > 2 {
+        doctor.says(row.name, "every place in programs")?;
+    }
+    let rest: Vec<String> = all.into_iter().filter(|kind| !lost.contains(&kind.as_str())).collect();
     let ways = doctor.ways();
     ensure!(doctor.kinds() == rest, "{:?} are left, not {rest:?}: {ways:?}", doctor.kinds());
     let lost = ways.iter().find(|(name, _)| name == "socket-bytes/syscalls refused");
@@ -157,9 +163,9 @@ fn without_cap_sys_admin_and_tracefs_only_the_exits_of_calls_are_lost(world: &mu
     let app = world.calls("read-write")?;
     let agent = world.agent_within(&wrapper)?.port(app.port).start()?;
     is_traced(&agent, app, "/without-tracefs")?;
-    // Where tracefs is mounted, the capability is not missed.
+    // Where tracefs is mounted and perf events are not forbidden, the capability is not missed.
     let doctor = Doctor::ask(world, &["setpriv", &less], &[])?;
-    if fs::read_dir("/sys/kernel/tracing")?.next().is_some() {
+    if level <= 2 && fs::read_dir("/sys/kernel/tracing")?.next().is_some() {
         ensure!(doctor.check(row.name)?.0 && doctor.kinds().contains(&"syscalls".to_owned()));
     }
     Ok(())
@@ -250,7 +256,12 @@ fn need_guest() -> Result<()> {
 fn sysctls_that_forbid_others_forbid_nothing_to_the_agent(world: &mut World) -> Result<()> {
     need_guest()?;
     let app = world.calls("read-write")?;
-    for (key, value) in [("perf_event_paranoid", "4"), ("unprivileged_bpf_disabled", "1"), ("kptr_restrict", "2")] {
+    for (key, value) in [
+        ("perf_event_paranoid", "0"),
+        ("perf_event_paranoid", "4"),
+        ("unprivileged_bpf_disabled", "1"),
+        ("kptr_restrict", "2"),
+    ] {
         fs::write(format!("/proc/sys/kernel/{key}"), value)?;
         let agent = world.observe(app)?;
         is_traced(&agent, app, &format!("/{key}")).with_context(|| key.to_owned())?;

@@ -89,10 +89,16 @@ impl Boot<'_> {
         if has_virtualisation() && !self.counted {
             qemu.args(["-accel", "kvm", "-cpu", "host"]);
         } else {
-            // The guest's clock counts its instructions, one per nanosecond, and idle time passes at once. So it is no slow machine to
-            // itself, however slow the host is: timers and time slices are in proportion, and waits are no shorter than they seem.
-            qemu.args(["-accel", "tcg,thread=single,tb-size=1024", "-cpu", "max"]);
-            qemu.args(["-icount", "shift=0,sleep=off"]);
+            // The guest's clock counts its instructions, one per nanosecond. So it is no slow machine to itself, however slow the host
+            // is: timers and time slices are in proportion. Where costs are counted, idle time passes at once; where worlds are played
+            // it passes as it does here, or what waits for a file of the host would be out of patience. Without fast string instructions
+            // memory is copied by the word: emulated, each repetition is an instruction.
+            let (cpu, clock) = if self.counted {
+                ("max", "shift=0,sleep=off")
+            } else {
+                ("max,-erms,-fsrm", "shift=0,sleep=on")
+            };
+            qemu.args(["-accel", "tcg,thread=single,tb-size=1024", "-cpu", cpu, "-icount", clock]);
         }
         // Files are shared through memory that both processes map.
         qemu.arg("-object").arg(format!("memory-backend-memfd,id=memory,size={MEMORY},share=on"));
