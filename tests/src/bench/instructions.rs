@@ -53,7 +53,13 @@ pub(super) fn run(world: &mut World, figures: &mut Figures) -> Result<()> {
             wait::pass(REST);
             let spent = agent_ns(&agent)? - before - idle * REST.as_secs_f64();
             let most = if one.observed { SERVER_MOST } else { BYSTANDER_MOST };
-            show(figures, format!("{kind}: {}, added per request", one.name), added, unit, is_best.then_some(most));
+            show(
+                figures,
+                format!("{kind}: {}, added per request", one.name),
+                added,
+                unit,
+                is_best.then_some(most),
+            );
             if one.observed {
                 let spent = spent / 1e3 / f64::from(REQUESTS + WARM_UP);
                 let name = format!("{kind}: {}, spent by the agent", one.name);

@@ -113,7 +113,10 @@ fn make(source: &Source<'_>, cache: &Path, folder: &Path) -> Result<()> {
     let release = only_entry(&root.join("lib/modules"))?;
     run(Command::new("depmod").arg("--basedir").arg(&root).arg(&release))?;
     // Since 7.x it stands beside its modules.
-    let places = [root.join("boot").join(format!("vmlinuz-{release}")), root.join("lib/modules").join(&release).join("vmlinuz")];
+    let places = [
+        root.join("boot").join(format!("vmlinuz-{release}")),
+        root.join("lib/modules").join(&release).join("vmlinuz"),
+    ];
     let kernel = places.iter().find(|path| path.is_file()).context("the package has no vmlinuz")?;
     fs::copy(kernel, folder.join("vmlinuz"))?;
     initrd(&root, &release, folder)?;

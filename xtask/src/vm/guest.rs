@@ -13,7 +13,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc::{RecvTimeoutError, channel},
+    sync::mpsc::{RecvTimeoutError, sync_channel},
     thread,
     time::{Duration, Instant},
 };
@@ -22,6 +22,9 @@ use std::{
 const SHARER: &str = "/usr/lib/qemu/virtiofsd";
 /// Memory of the guest: the overlay and its programs.
 const MEMORY: &str = "2g";
+
+/// Lines of a guest that may wait to be read.
+const LINES: usize = 64;
 
 /// A boot that is to come.
 pub(super) struct Boot<'a> {
@@ -48,7 +51,7 @@ impl Boot<'_> {
         let mut qemu =
             Ended(machine.stdout(Stdio::piped()).stderr(log).spawn().context("start qemu-system-x86_64")?);
         let stdout = qemu.0.stdout.take().context("a pipe of a child")?;
-        let (sender, lines) = channel();
+        let (sender, lines) = sync_channel(LINES);
         thread::spawn(move || {
             let mut reader = BufReader::new(stdout);
             let mut line = Vec::new();
@@ -207,7 +210,7 @@ pub(super) fn complaints(console: &Path) -> Vec<String> {
 
 /// The command that programs in the guest are searched by.
 pub(super) fn search_path() -> String {
-    std::env::var("PATH").unwrap_or_default()
+    std::env::var_os("PATH").unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Compiles what worlds would compile in the guest.
