@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use guest::Boot;
 use matrix::{Kernel, Kernels, Report};
 use std::{
+    fs,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -132,15 +133,19 @@ pub(crate) fn bench() -> Result<()> {
     let image = image(kernel, false)?;
     let folder = folder(kernel)?.join("bench");
     let boot = Boot { image: &image, folder: &folder, counted: true, within: LIMIT };
-    let mut sum = None;
+    let mut told = String::new();
     let work = "WIRESPAN_INSTRUCTIONS=1 target/worlds/bench instructions";
     boot.run(&script(&image, work)?, |line| {
         println!("  {line}");
-        if line.starts_with("bench: ") {
-            sum = Some(line.to_owned());
-        }
+        told.push_str(line);
+        told.push('\n');
     })?;
-    sum.map(drop).context("the bench in the guest did not sum up")
+    // What the guest writes is gone with it.
+    let results = root()?.join("target/bench");
+    fs::create_dir_all(&results)?;
+    fs::write(results.join("vm.txt"), &told)?;
+    ensure!(told.contains("\nbench: "), "the bench in the guest did not sum up");
+    Ok(())
 }
 
 fn folder(kernel: &Kernel) -> Result<PathBuf> {

@@ -48,6 +48,9 @@ pub(super) fn run(world: &mut World, figures: &mut Figures) -> Result<()> {
         let idle = idle_cost(&agent)?;
         figures.known(format!("{kind}: the agent's idle second"), idle / 1e3, unit);
         for (one, without) in asked.iter().zip(&without) {
+            // What is done once for a program (finding places in its code) is not the price of a request.
+            cost(one)?;
+            wait::pass(REST);
             let before = agent_ns(&agent)?;
             let added = (cost(one)? - without) / 1e3;
             wait::pass(REST);

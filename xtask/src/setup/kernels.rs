@@ -33,11 +33,11 @@ exec >/dev/ttyS1 2>&1
 for module in $($b cat /modules/order); do $b insmod /modules/$module || echo "no module $module"; done
 $b mount -t virtiofs root /lower -o ro || echo "cannot mount the host's root"
 $b mount -t tmpfs upper /upper; $b mkdir /upper/files /upper/work
-$b mount -t overlay root /root -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work || echo "cannot mount an overlay"
-for folder in proc sys dev; do $b mkdir -p /root/$folder; $b mount --move /$folder /root/$folder; done
-for folder in tmp run dev/shm; do $b mkdir -p /root/$folder; $b mount -t tmpfs tmpfs /root/$folder; done
-$b mkdir -p /root/dev/pts; $b mount -t devpts devpts /root/dev/pts
-exec $b switch_root /root /bin/sh "$job"
+$b mount -t overlay root /new -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work || echo "cannot mount an overlay"
+for folder in proc sys dev; do $b mkdir -p /new/$folder; $b mount --move /$folder /new/$folder; done
+for folder in tmp run dev/shm; do $b mkdir -p /new/$folder; $b mount -t tmpfs tmpfs /new/$folder; done
+$b mkdir -p /new/dev/pts; $b mount -t devpts devpts /new/dev/pts
+exec $b switch_root /new /bin/sh "$job"
 "#;
 
 /// Where a series of kernels is found.
@@ -85,7 +85,8 @@ fn made(folder: &Path) -> Result<Option<Image>> {
     let Ok(package) = fs::read_to_string(folder.join("package")) else { return Ok(None) };
     let mut check = Command::new("sha256sum");
     check.args(["--check", "--quiet", "--strict"]).arg(&sums).current_dir(folder);
-    if !sums.is_file() || !capture(&mut check)?.status.success() {
+    let same_recipe = fs::read_to_string(folder.join("recipe")).is_ok_and(|recipe| recipe == INIT);
+    if !same_recipe || !sums.is_file() || !capture(&mut check)?.status.success() {
         return Ok(None);
     }
     Ok(Some(Image {
@@ -124,6 +125,7 @@ fn make(source: &Source<'_>, cache: &Path, folder: &Path) -> Result<()> {
     let sums = capture(sums.args(["vmlinuz", "initrd"]).current_dir(folder))?;
     ensure!(sums.status.success(), "sha256sum failed");
     fs::write(folder.join("SHA256SUMS"), sums.stdout)?;
+    fs::write(folder.join("recipe"), INIT)?;
     let first = packages.first().context("a kernel has a package")?;
     Ok(fs::write(folder.join("package"), first)?)
 }
@@ -215,7 +217,7 @@ fn only_entry(folder: &Path) -> Result<String> {
 /// busybox, the modules in the order of their dependencies, and [`INIT`].
 fn initrd(root: &Path, release: &str, folder: &Path) -> Result<()> {
     let image = folder.join("image");
-    for part in ["bin", "proc", "sys", "dev", "lower", "upper", "root", "modules"] {
+    for part in ["bin", "proc", "sys", "dev", "lower", "upper", "new", "modules"] {
         fs::create_dir_all(image.join(part))?;
     }
     let busybox = debian::find("busybox").context("busybox is not in the search path")?;
