@@ -152,8 +152,7 @@ const fn attachment(program: &'static str, point: Point) -> Attachment {
 }
 
 const fn fexit(attachments: &'static [Attachment]) -> Variant {
-    const DOC: &str =
-        "sees io_uring too; nothing for calls on files; needs BPF trampolines for kernel functions";
+    const DOC: &str = "sees io_uring too, but no call that waits already when the agent comes; nothing for calls on files; needs BPF trampolines for kernel functions";
     Variant { kind: Some(Kind::Fentry), attachments, fields: &[MOVED, ITERATOR], doc: DOC }
 }
 
@@ -314,7 +313,7 @@ pub const HOOKS: &[Hook] = &[
                     attachment("tcp_recvmsg_kretprobe", Point::Kretprobe("tcp_recvmsg")),
                 ],
                 fields: &[MOVED, PROBED, ITERATOR],
-                doc: "sees io_uring too; nothing for calls on files; two traps a call; needs CONFIG_KPROBES",
+                doc: "sees io_uring too, but no call that waits already when the agent comes; nothing for calls on files; two traps a call; needs CONFIG_KPROBES",
             },
             Variant {
                 kind: Some(Kind::Syscalls),
