@@ -133,7 +133,8 @@ pub mod flags {
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Header {
-    /// When the call returned, monotonic.
+    /// When it was written, of bytes when the call returned, monotonic. Records are read in the order of these times: one about
+    /// the past has that time in a field of its own.
     pub at_ns: u64,
     /// Kernel tgid in the initial pid namespace: user space calls it pid.
     pub tgid: u32,
@@ -206,8 +207,10 @@ const _: () = assert!(size_of::<BytesRecord>() == 128);
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ProgressRecord {
-    /// First. `at_ns` is when the call that passed the mark returned.
+    /// First.
     pub header: Header,
+    /// When the call that passed the mark returned, monotonic.
+    pub passed_at_ns: u64,
     /// Socket cookie.
     pub conn: u64,
     /// Sequence number after the last byte of that call.
@@ -219,7 +222,7 @@ pub struct ProgressRecord {
     /// Zero.
     pub reserved: [u8; 2],
 }
-const _: () = assert!(size_of::<ProgressRecord>() == 48);
+const _: () = assert!(size_of::<ProgressRecord>() == 56);
 
 /// A connection of an observed process changed its TCP state. Written by `inet_sock_set_state`.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -365,8 +368,10 @@ pub mod slice {
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SliceRecord {
-    /// First. `at_ns` is when the slice began.
+    /// First.
     pub header: Header,
+    /// When the slice began, monotonic.
+    pub begun_at_ns: u64,
     /// Socket cookie, or see [`slice::RESOLVED`].
     pub conn: u64,
     /// Async id, as the bits of an `f64`; 0 is none.
@@ -380,4 +385,4 @@ pub struct SliceRecord {
     /// Bits, see [`slice`].
     pub flags: u32,
 }
-const _: () = assert!(size_of::<SliceRecord>() == 72);
+const _: () = assert!(size_of::<SliceRecord>() == 80);

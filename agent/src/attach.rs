@@ -24,7 +24,7 @@ mod uprobes;
 pub use self::{
     hooks::{HookId, Kind},
     kernel::{Error, Kernel, Settings, survey},
-    losses::ProgramCount,
+    losses::{Misses, ProgramCount},
     processes::Runtime,
     report::{HookReport, Outcome, VariantReport},
 };

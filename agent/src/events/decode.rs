@@ -100,6 +100,11 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
     }
 }
 
+/// When a record was written, monotonic; `None` if it is shorter than a header.
+pub fn time_of(bytes: &[u8]) -> Option<Nanos> {
+    Header::ref_from_prefix(bytes).ok().map(|(header, _)| Nanos(header.at_ns))
+}
+
 fn fixed<T: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> Result<&T, Error> {
     T::ref_from_prefix(bytes).map(|(record, _)| record).map_err(|_| Error::Truncated)
 }
@@ -153,7 +158,7 @@ fn progress(record: &ProgressRecord) -> Result<Record<'_>, Error> {
     Ok(core(Event::Progress {
         conn: ConnId(record.conn),
         direction: direction_of(record.direction)?,
-        reached: Reached { at: Nanos(record.header.at_ns), seq: record.seq },
+        reached: Reached { at: Nanos(record.passed_at_ns), seq: record.seq },
         by_tail: record.by_tail != 0,
     }))
 }
@@ -270,7 +275,7 @@ fn slice(record: &SliceRecord) -> Result<Record<'_>, Error> {
     let is_bounded = record.flags & wire::slice::IS_BOUNDED != 0;
     let youngest = async_id(record.youngest).unwrap_or_default();
     let slice = Slice { tid: record.header.tid, cause, youngest, is_bounded };
-    Ok(core(Event::Slice { process: process(&record.header), at: Nanos(record.header.at_ns), slice }))
+    Ok(core(Event::Slice { process: process(&record.header), at: Nanos(record.begun_at_ns), slice }))
 }
 
 /// How the socket's owner waits.

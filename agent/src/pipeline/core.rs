@@ -61,18 +61,20 @@ impl Core {
         now.since(self.ticked) >= TICK_NS
     }
 
-    /// Time has passed; `lost` says that records were lost since the last tick.
-    pub(super) fn tick(&mut self, at: Nanos, lost: bool, obey: &mut dyn FnMut(Command)) {
+    /// Time has passed: every event before `at` has been told.
+    pub(super) fn tick(&mut self, at: Nanos, obey: &mut dyn FnMut(Command)) {
         self.ticked = at;
-        if lost {
-            self.correlator.lost(at);
-        }
         self.event(&Event::Tick { at }, obey);
+    }
+
+    /// Records were lost, it was noticed at `at`.
+    pub(super) fn lost(&mut self, at: Nanos) {
+        self.correlator.lost(at);
     }
 
     /// Nothing more will come: what is finished is decided now.
     pub(super) fn finish(&mut self, at: Nanos) {
-        self.tick(at, false, &mut drop);
+        self.tick(at, &mut drop);
         self.correlator.flush(&mut self.spans);
     }
 

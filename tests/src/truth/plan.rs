@@ -63,6 +63,11 @@ impl Dice {
         word ^ (word >> 31)
     }
 
+    /// A number below `limit`; 0 if that is 0.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit.max(1)
+    }
+
     /// One of these numbers, each as often as it is written.
     pub fn of(&mut self, numbers: &[usize]) -> usize {
         let at = self.next() % numbers.len().max(1) as u64;

@@ -62,6 +62,7 @@ fn state_record(old_state: u16, new_state: u16) -> StateRecord {
 fn one_of_each() -> Vec<Vec<u8>> {
     let progress = ProgressRecord {
         header: header::<ProgressRecord>(kind::PROGRESS, 0),
+        passed_at_ns: 5_000,
         conn: 9,
         seq: 200,
         by_tail: 1,
