@@ -10,9 +10,9 @@ use zerocopy::IntoBytes;
 
 /// A record is held until it is so old: a program may be interrupted for that long between its time and its place in the ring.
 pub const SETTLED_NS: u64 = 2_000_000;
-/// Room that is kept when a burst is over: 1 MiB.
-const KEPT_WORDS: usize = 1 << 17;
-const KEPT_RECORDS: usize = 1 << 12;
+/// Room that is filled before it is looked for what may go, and twice of which is kept when a burst is over: 256 KiB.
+const KEPT_WORDS: usize = 1 << 15;
+const KEPT_RECORDS: usize = 1 << 11;
 const WORD_BYTES: usize = size_of::<u64>();
 
 counters! {
@@ -57,13 +57,14 @@ impl Order {
         let at = time_of(record).unwrap_or(self.newest);
         self.newest = self.newest.max(at);
         self.counts.late += u64::from(at < self.settled);
-        self.held.push(Held { at, start: self.words.len(), len: record.len() });
-        let (whole, rest) = record.as_chunks::<WORD_BYTES>();
-        self.words.extend(whole.iter().map(|word| u64::from_ne_bytes(*word)));
-        if !rest.is_empty() {
-            let mut last = [0; WORD_BYTES];
-            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            self.words.push(u64::from_ne_bytes(last));
+        let start = self.words.len();
+        self.held.push(Held { at, start, len: record.len() });
+        let end = self.words.len() + record.len().div_ceil(WORD_BYTES);
+        self.words.resize(end, 0);
+        if let Some(room) = self.words.get_mut(start..)
+            && let Some((room, _)) = room.as_mut_bytes().split_at_mut_checked(record.len())
+        {
+            room.copy_from_slice(record);
         }
     }
 
@@ -102,16 +103,19 @@ impl Order {
         self.forget(ready);
     }
 
-    /// Gives up the room of the first `ready` records.
+    /// Gives up the first `ready` records, and their room once it is much: what is still held must then be moved.
     fn forget(&mut self, ready: usize) {
         self.held.drain(..ready);
+        if !self.held.is_empty() && self.words.len() < KEPT_WORDS {
+            return;
+        }
         let mut words = Vec::new();
         for held in &mut self.held {
             let start = words.len();
             words.extend_from_slice(held.words(&self.words));
             held.start = start;
         }
-        if self.words.capacity() > KEPT_WORDS {
+        if self.words.capacity() > 2 * KEPT_WORDS {
             self.words = words;
             self.held.shrink_to(KEPT_RECORDS);
         } else {
@@ -125,10 +129,14 @@ impl Order {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use wirespan_common::event::Header;
 
-    /// A record of nothing but its time and a letter.
+    /// A record of nothing but a header, with a time and a letter.
     fn record(at: u64, letter: u8) -> Vec<u8> {
-        [&at.to_le_bytes()[..], &[letter]].concat()
+        let mut bytes = vec![0; size_of::<Header>()];
+        bytes[..8].copy_from_slice(&at.to_le_bytes());
+        bytes[8] = letter;
+        bytes
     }
 
     fn released(order: &mut Order, until: u64) -> Vec<(u64, char)> {
@@ -180,7 +188,7 @@ mod tests {
         order.push(&record(6, b'b'));
         let mut lengths = Vec::new();
         order.release(Nanos(9), |bytes| lengths.push(bytes.len()));
-        assert_eq!(lengths, [9, 5, 9]);
+        assert_eq!(lengths, [32, 5, 32]);
     }
 
     proptest! {
