@@ -57,21 +57,24 @@ pub struct Paths<'a> {
 }
 
 /// Handles any number of requests at once, calls itself, and calls one by one: a thread per request from start to end.
-const THREADS: Rules = Rules { callers: 1, itself: true, parallel: false, proxy: false };
+const THREADS: Rules = Rules { callers: 1, itself: true, parallel: false, proxy: false, few: false };
 /// A bounded pool: it would wait for itself, so it calls siblings.
-const POOLED: Rules = Rules { callers: 3, itself: false, parallel: false, proxy: false };
+const POOLED: Rules = Rules { callers: 3, itself: false, parallel: false, proxy: false, few: false };
 /// Everything.
-const FREE: Rules = Rules { callers: 1, itself: true, parallel: true, proxy: false };
+const FREE: Rules = Rules { callers: 1, itself: true, parallel: true, proxy: false, few: false };
 /// Everything, but calls wait for a worker: through a service that calls itself they would wait for themselves.
-const QUEUED: Rules = Rules { callers: 2, itself: false, parallel: true, proxy: false };
+const QUEUED: Rules = Rules { callers: 2, itself: false, parallel: true, proxy: false, few: false };
 /// A reverse proxy.
-const PROXY: Rules = Rules { callers: 1, itself: false, parallel: false, proxy: true };
+const PROXY: Rules = Rules { callers: 1, itself: false, parallel: false, proxy: true, few: false };
 
 /// Thread-per-request stacks keep their promise at every concurrency.
 const THREAD_PER_REQUEST: Option<f64> = Some(0.999);
 
 /// Event loops whose runtime tells what they work on: for what the answering task and those that it awaits do.
 const EVENT_LOOP: Option<f64> = Some(0.99);
+
+/// The same where a quarter of the requests wait in lists of user code.
+const USER_QUEUES: Option<f64> = Some(0.85);
 
 const NOTHING: Runtime = Runtime {
     name: "",
@@ -241,6 +244,14 @@ pub const RUNTIMES: &[Runtime] = &[
         habit: "mutex",
         rules: QUEUED,
         start: |paths| node(paths, &["http"]),
+        ..NOTHING
+    },
+    Runtime {
+        name: "node-mix",
+        habit: "mix",
+        rules: Rules { few: true, ..QUEUED },
+        start: |paths| node(paths, &["http"]),
+        promise: USER_QUEUES,
         ..NOTHING
     },
     Runtime { name: "nginx", rules: PROXY, start: nginx, promise: Some(0.99), short: Some(8), ..NOTHING },
