@@ -157,7 +157,7 @@ pub const RUNTIMES: &[Runtime] = &[
     },
     Runtime { name: "node-fetch", start: |paths| node(paths, &["fetch"]), promise: EVENT_LOOP, ..NOTHING },
     Runtime { name: "node-axios", start: |paths| node(paths, &["axios"]), promise: EVENT_LOOP, ..NOTHING },
-    Runtime { name: "node-undici", start: |paths| node(paths, &["undici"]), ..NOTHING },
+    Runtime { name: "node-undici", start: |paths| node(paths, &["undici"]), promise: EVENT_LOOP, ..NOTHING },
     Runtime {
         name: "node-cluster",
         hidden_workers: true,
@@ -252,6 +252,13 @@ pub const RUNTIMES: &[Runtime] = &[
         rules: Rules { few: true, ..QUEUED },
         start: |paths| node(paths, &["http"]),
         promise: USER_QUEUES,
+        ..NOTHING
+    },
+    Runtime {
+        name: "node-lists",
+        habit: "lists",
+        rules: QUEUED,
+        start: |paths| node(paths, &["http"]),
         ..NOTHING
     },
     Runtime { name: "nginx", rules: PROXY, start: nginx, promise: Some(0.99), short: Some(8), ..NOTHING },

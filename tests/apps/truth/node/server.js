@@ -159,25 +159,25 @@ function locked(inbound, number, plan) {
   return mine;
 }
 
-// Three at once, the others in a list: what p-limit does without AsyncResource.
-const waiting = [];
-let running = 0;
-
-function next() {
-  running -= 1;
-  if (waiting.length > 0) waiting.shift()();
+// So many at once, the others in a list: what p-limit does without AsyncResource.
+function limit(most, work) {
+  const waiting = [];
+  let running = 0;
+  const next = () => {
+    running -= 1;
+    if (waiting.length > 0) waiting.shift()();
+  };
+  return (...plan) =>
+    new Promise((resolve) => {
+      const run = () => {
+        running += 1;
+        work(...plan).then(resolve).then(next);
+      };
+      if (running < most) run();
+      else waiting.push(run);
+    });
 }
-
-function queued(inbound, number, plan) {
-  return new Promise((resolve) => {
-    const run = () => {
-      running += 1;
-      call(inbound, number, plan).then(resolve).then(next);
-    };
-    if (running < 3) run();
-    else waiting.push(run);
-  });
-}
+const queued = limit(3, call);
 
 // Worker threads make the calls; the main thread only asks them to.
 const asking = new Map();
@@ -219,6 +219,26 @@ const MIX = [
   { make: locked },
 ];
 
+// The habit `lists`: each call is made in one of these ways, chosen at random.
+const slowly = (before, after) => async (...plan) => {
+  if (before) await before(1);
+  await call(...plan);
+  if (after) await after(1);
+};
+const LISTS = [
+  call,
+  queued,
+  locked,
+  by((target, url, headers) => ask(fewPools[target], url, headers)),
+  by((target, url, headers) => get(fewAgents[target], url, headers)),
+  slowly(WAITS[0]),
+  limit(2, by((target, url, headers) => ask(pools[target], url, headers))),
+  limit(2, slowly(WAITS[0])),
+  limit(2, slowly(WAITS[3], WAITS[9])),
+  limit(1, slowly(WAITS[9])),
+];
+const listed = (...plan) => LISTS[crypto.randomInt(LISTS.length)](...plan);
+
 async function mixed(inbound, plans) {
   const { make, wait, isParallel } = MIX[crypto.randomInt(MIX.length)];
   if (isParallel) {
@@ -233,7 +253,7 @@ async function mixed(inbound, plans) {
 
 function choose() {
   if (mode === 'threads') return elsewhere;
-  return { queue: queued, mutex: locked }[HABIT] || call;
+  return { queue: queued, mutex: locked, lists: listed }[HABIT] || call;
 }
 const make = choose();
 
