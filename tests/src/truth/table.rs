@@ -19,8 +19,6 @@ pub struct Runtime {
     /// request starts; `after` makes one more call when a request was answered; `queue` has three workers, started by the
     /// first request, make the calls of all; `waits` waits in many ways; `mutex` makes calls one at a time.
     pub habit: &'static str,
-    /// Its workers do not listen: the agent must be told which processes they are.
-    pub hidden_workers: bool,
     /// An observed client that pipelines, and the leaf, each in a network of its own, with translation between them.
     pub translated: bool,
     /// Connections last for one request: the load's, and nginx's to the leaf. So addresses, and memory, are used again and again.
@@ -80,7 +78,6 @@ const NOTHING: Runtime = Runtime {
     name: "",
     rules: FREE,
     habit: "",
-    hidden_workers: false,
     translated: false,
     brief: false,
     leaves: false,
@@ -160,7 +157,6 @@ pub const RUNTIMES: &[Runtime] = &[
     Runtime { name: "node-undici", start: |paths| node(paths, &["undici"]), promise: EVENT_LOOP, ..NOTHING },
     Runtime {
         name: "node-cluster",
-        hidden_workers: true,
         start: |paths| node(paths, &["http", "cluster"]),
         promise: EVENT_LOOP,
         ..NOTHING
