@@ -204,9 +204,9 @@ impl Observer {
             Record::Exec(exec) => self.exec(&exec),
             Record::Fork { child, parent, at } => self.fork(parent, child, at),
             Record::Listen { process, local, at } => {
-                if let Some(known) = self.discovery.listen(process, local.port(), at) {
-                    self.decide(&known, None);
-                } else if self.discovery.is_observed(process) {
+                let changed = self.discovery.listen(process, local.port(), at);
+                changed.iter().for_each(|known| self.decide(known, None));
+                if changed.is_empty() && self.discovery.is_observed(process) {
                     self.kernel.look_again_at(process, at);
                 }
             }
@@ -268,7 +268,7 @@ impl Observer {
     fn exec(&mut self, exec: &Exec<'_>) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let args = exec.args.split(|byte| *byte == 0).filter(|arg| !arg.is_empty()).map(text).collect();
-        let fallback = Program { exe: text(exec.filename), args, parent: 0, is_kernel_thread: false };
+        let fallback = Program { exe: text(exec.filename), args, ..Program::default() };
         let known = self.discovery.exec(exec.process, fallback.clone(), exec.at);
         self.decide(&known, Some(fallback));
     }

@@ -29,9 +29,9 @@ const CLASSES: [Class; 6] = [
     Class {
         name: "Node",
         promise: 0.99,
-        rows: &["node-http", "node-fetch", "node-axios", "node-cluster", "node-waits"],
+        rows: &["node-http", "node-fetch", "node-axios", "node-undici", "node-cluster", "node-waits"],
     },
-    Class { name: "Node, user queues", promise: 0.85, rows: &["node-undici", "node-queue", "node-mutex"] },
+    Class { name: "Node, user queues", promise: 0.85, rows: &["node-mix"] },
     Class { name: "Go", promise: 0.99, rows: &["go"] },
     Class { name: "nginx", promise: 0.99, rows: &["nginx", "nginx-brief"] },
 ];

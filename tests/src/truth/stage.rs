@@ -135,13 +135,7 @@ fn run(world: &mut World, start: Start, runtime: Runtime, concurrency: usize, re
     let apps = programs(world, runtime, &folder)?;
     let front = *apps.first().context("a runtime has a program")?;
     let start = start.env("WIRESPAN_REQUEST_HEADERS", HEADER);
-    let mut start = apps.iter().fold(start, |start, app| start.port(app.port));
-    if runtime.hidden_workers {
-        for worker in children(front.pid)? {
-            start = start.pid(worker);
-        }
-    }
-    let agent = start.start()?;
+    let agent = apps.iter().fold(start, |start, app| start.port(app.port)).start()?;
 
     let begun = Instant::now();
     let order = Order {
@@ -239,12 +233,6 @@ fn programs(world: &mut World, runtime: Runtime, ledger: &Path) -> Result<Vec<Ap
     }
     apps.reverse();
     Ok(apps)
-}
-
-/// The processes that this one has started.
-fn children(pid: u32) -> Result<Vec<u32>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-    text.split_whitespace().map(|child| child.parse().context("a process id")).collect()
 }
 
 /// Counts the spans in a file that grows.

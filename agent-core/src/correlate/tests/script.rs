@@ -303,6 +303,7 @@ fn slice(tid: u32, begun_by: &str, options: &[&str]) -> Slice {
         "callback" => Cause::Callback { id, trigger },
         "nobody" => Cause::Nobody,
         "resolved" => Cause::Resolved { id, trigger, first: number("first") },
+        "named" => Cause::Named { id, trigger, first: id },
         "connects" => Cause::Connect { conn: conn.unwrap(), running: number("run"), trigger },
         begun_by => panic!("no such slice: {begun_by}"),
     };

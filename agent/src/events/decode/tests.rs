@@ -58,6 +58,19 @@ fn state_record(old_state: u16, new_state: u16) -> StateRecord {
     }
 }
 
+fn slice_record(cause: u32, id: f64, trigger: f64) -> SliceRecord {
+    SliceRecord {
+        header: header::<SliceRecord>(kind::SLICE, 0),
+        // A socket cookie, or the bits of an async id.
+        conn: if matches!(cause, wire::slice::READ | wire::slice::CONNECT) { 9 } else { 21.0_f64.to_bits() },
+        id: id.to_bits(),
+        trigger: trigger.to_bits(),
+        youngest: 30.0_f64.to_bits(),
+        cause,
+        flags: wire::slice::IS_BOUNDED,
+    }
+}
+
 /// One whole record of every kind.
 fn one_of_each() -> Vec<Vec<u8>> {
     let progress = ProgressRecord {
@@ -85,8 +98,10 @@ fn one_of_each() -> Vec<Vec<u8>> {
         site: 77,
     };
     let birth = BirthRecord { header: header::<BirthRecord>(kind::BIRTH, 0), context: 4_096, creator: 0 };
+    let slice = slice_record(wire::slice::READ, 22.0, 0.0);
     vec![
         birth.as_bytes().to_vec(),
+        slice.as_bytes().to_vec(),
         claim.as_bytes().to_vec(),
         spawn.as_bytes().to_vec(),
         with_data(&bytes_record(b"GET /", 5), b"GET /"),
@@ -231,6 +246,31 @@ fn an_exec_names_its_file_and_arguments() {
     let Ok(Record::Exec(exec)) = decode(&bytes) else { panic!("not an exec") };
     assert_eq!((exec.filename, exec.args), (&b"/bin/sh"[..], &b"sh\0-c\0"[..]));
     assert_eq!(exec.process, ProcessId { pid: 42, start_ticks: 7 });
+}
+
+#[test]
+fn a_slice_says_how_it_began_and_ids_that_are_none_are_nobodys() {
+    let slice_of = |record: SliceRecord| match decode(record.as_bytes()) {
+        Ok(Record::Event { event: Event::Slice { process, at, slice }, .. }) => {
+            assert_eq!((process, at), (ProcessId { pid: 42, start_ticks: 7 }, Nanos(1_000)));
+            assert_eq!((slice.tid, slice.youngest, slice.is_bounded), (43, 30, true));
+            slice.cause
+        }
+        other => panic!("{other:?}"),
+    };
+    let cause = |cause| slice_of(slice_record(cause, 22.0, 11.0));
+    let (conn, id, trigger, first) = (ConnId(9), 22, 11, 21);
+    assert_eq!(cause(wire::slice::READ), Cause::Read { conn, id });
+    assert_eq!(cause(wire::slice::CALLBACK), Cause::Callback { id, trigger });
+    assert_eq!(cause(wire::slice::NOBODY), Cause::Nobody);
+    assert_eq!(cause(wire::slice::RESOLVED), Cause::Resolved { id, trigger, first });
+    assert_eq!(cause(wire::slice::NAMED), Cause::Named { id, trigger, first });
+    assert_eq!(cause(wire::slice::CONNECT), Cause::Connect { conn, running: id, trigger });
+    for id in [0.5, -2.0, f64::NAN, f64::INFINITY, 1e300] {
+        assert_eq!(slice_of(slice_record(wire::slice::CALLBACK, id, 11.0)), Cause::Nobody, "{id}");
+        assert_eq!(slice_of(slice_record(wire::slice::CALLBACK, 22.0, id)), Cause::Nobody, "{id}");
+    }
+    assert_eq!(decode(slice_record(0, 22.0, 11.0).as_bytes()).err(), Some(Error::Unknown("cause")));
 }
 
 #[test]
