@@ -300,6 +300,19 @@ pub struct Birth {
     pub creator: Option<NonZeroU64>,
 }
 
+/// Work of Python is handed to a pool of threads: put into its queue, and later taken out by one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// Its address. Addresses are used again when the work is done.
+    pub item: NonZeroU64,
+    /// Who put or took it.
+    pub tid: u32,
+    /// The context that this thread had entered.
+    pub context: Option<NonZeroU64>,
+    /// Taken, or else put.
+    pub is_taken: bool,
+}
+
 /// One thing the kernel side saw.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
@@ -357,6 +370,15 @@ pub enum Event<'a> {
         at: Nanos,
         /// Which.
         birth: Birth,
+    },
+    /// Work was put into a queue of a pool of threads, or taken out.
+    Handover {
+        /// Its process.
+        process: ProcessId,
+        /// When.
+        at: Nanos,
+        /// Which.
+        handover: Handover,
     },
     /// An event loop began another part of its work, and that had an effect.
     Slice {

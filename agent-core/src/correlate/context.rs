@@ -5,7 +5,8 @@
 //! | the context that answers a request, since it was read | it is the request's own | `task`, once losses would have been told |
 //! | one whose line of births leads to that | it was answered before, and nobody of the line acted after the answer began | `task`, when it was held |
 //! | one that leads to no request, or to several | – | none, when every request that was open then is answered |
-//! | a thread without a context that had read no request itself | others are read in contexts | none |
+//! | a thread without a context, for work that was handed to it | as for a line of births | as for those |
+//! | another one that had read no request itself | others are read in contexts | none |
 //!
 //! What the rules rest on: see `evidence::context`.
 use super::{
@@ -18,7 +19,7 @@ use super::{
     reason::Unparented,
 };
 use crate::{
-    event::{Birth, Nanos, ProcessId},
+    event::{Birth, Handover, Nanos, ProcessId},
     exchange::{Answering, ExchangeId, Opened},
     spans::{Evidence, Span},
 };
@@ -31,18 +32,23 @@ impl Correlator {
         }
     }
 
+    /// Work was handed to a pool of threads, or taken by one.
+    pub fn handover(&mut self, process: ProcessId, at: Nanos, handover: Handover) {
+        if let Some(process) = self.processes.get_or_insert(process) {
+            process.lineage.hand(handover, at);
+        }
+    }
+
     /// What contexts say of a call that is sent; `None`: they say nothing here.
     pub(super) fn context_prospect(&mut self, opened: &Opened) -> Option<Prospect> {
         let process = self.processes.get_mut(opened.actor.process)?;
-        let Some(address) = opened.actor.context() else {
-            if !process.lineage.is_used || process.open.count() == 0 {
-                return None;
-            }
+        let id = match opened.actor.context() {
+            Some(address) => process.lineage.at(address, opened.at),
+            None if !process.lineage.is_used || process.open.count() == 0 => return None,
             // A thread that serves requests itself is judged by that.
-            let serves = process.threads.holds(opened.actor, false) != Holds::Nothing;
-            return (!serves).then_some(Prospect::Nobody(Unparented::OtherTask));
+            None if process.threads.holds(opened.actor, false) != Holds::Nothing => return None,
+            None => process.lineage.in_thread(opened.actor.tid, opened.at),
         };
-        let id = process.lineage.at(address, opened.at);
         if let Some(id) = id {
             process.lineage.acts(id, opened.at);
         }

@@ -143,7 +143,8 @@ impl Kernel {
     fn attach_interpreter(&mut self, id: ProcessId, interpreter: &Interpreter) {
         let Some(image) = File::open(&interpreter.path).ok().as_ref().and_then(image_id) else { return };
         if !self.images.with_probes.contains_key(&image) {
-            let attached = self.attach_births(interpreter);
+            let mut attached = self.attach_births(interpreter);
+            self.attach_queue(id, interpreter, &mut attached);
             self.images.with_probes.insert(image, attached);
         }
         if let Some(image) = self.images.with_probes.get_mut(&image) {
@@ -163,17 +164,40 @@ impl Kernel {
             Err(reason) => format!("{needed_for}: none, {reason}"),
             Ok((places, links)) => {
                 image.links = links.into_iter().map(|link| (name, link)).collect();
-                let offsets: Vec<String> =
-                    places.iter().map(|place| format!("{:#x}", place.offset)).collect();
                 let slow = places.iter().filter(|place| !place.cheap).count();
                 format!(
                     "{needed_for}: probes at {}, 1 µs each time, 10 µs at {slow} of them",
-                    offsets.join(", ")
+                    said(places)
                 )
             }
         });
         debug!(path = %interpreter.path.display(), notes = image.notes.join("; "), "CPython");
         image
+    }
+
+    /// Attaches where work is put and where it is taken, or neither. Without births nobody would be known to have put it.
+    fn attach_queue(&mut self, id: ProcessId, interpreter: &Interpreter, image: &mut Image) {
+        let Some((needed_for, put)) = probe_of(HookId::PythonPuts).filter(|_| !image.links.is_empty()) else {
+            return;
+        };
+        let Some((_, take)) = probe_of(HookId::PythonTakes) else { return };
+        let attached = match python::look_for_queue(id.pid, interpreter) {
+            None => Err("the code of its queue is not as expected".to_owned()),
+            Some(queue) => self.attach_places(take, &queue.path, &queue.takes).and_then(|takes| {
+                image.links.extend(takes.into_iter().map(|link| (take, link)));
+                let puts = self.attach_places(put, &queue.path, &queue.puts)?;
+                image.links.extend(puts.into_iter().map(|link| (put, link)));
+                Ok(queue)
+            }),
+        };
+        image.notes.push(match attached {
+            Err(reason) => format!("{needed_for}: none, {reason}"),
+            Ok(queue) => {
+                let slow = queue.puts.iter().chain(&queue.takes).filter(|place| !place.cheap).count();
+                let (puts, takes) = (said(&queue.puts), said(&queue.takes));
+                format!("{needed_for}: probes at {puts} and {takes} of its queue, 1 µs each time, 10 µs at {slow} of them")
+            }
+        });
     }
 
     fn attach_places(
@@ -200,6 +224,11 @@ impl Kernel {
         }
         Ok(links)
     }
+}
+
+fn said(places: &[Place]) -> String {
+    let offsets: Vec<String> = places.iter().map(|place| format!("{:#x}", place.offset)).collect();
+    offsets.join(", ")
 }
 
 /// Programs that are called so load the interpreter as a library.

@@ -8,13 +8,13 @@ use std::{
 };
 use thiserror::Error;
 use wirespan_common::event::{
-    self as wire, BirthRecord, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header,
-    ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime,
+    self as wire, BirthRecord, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, HandoverRecord,
+    Header, ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime,
     source, tcp_state,
 };
 use wirespan_core::event::{
-    Actor, AsyncIds, Birth, Cause, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Proxied,
-    Reached, Segment, Slice, Source, Spawn, Task, Uncopied, Wait,
+    Actor, AsyncIds, Birth, Cause, ConnId, Direction, Ending, Endpoints, Event, Handover, Nanos, ProcessId,
+    Proxied, Reached, Segment, Slice, Source, Spawn, Task, Uncopied, Wait,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -95,6 +95,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
         kind::CLAIM => Ok(claim(fixed(bytes)?)),
         kind::SPAWN => Ok(spawn(fixed(bytes)?)),
         kind::BIRTH => Ok(birth(fixed(bytes)?)),
+        kind::HANDOVER => handover(fixed(bytes)?),
         kind::SLICE => slice(fixed(bytes)?),
         _ => Err(Error::Unknown("kind")),
     }
@@ -247,6 +248,18 @@ fn birth(record: &BirthRecord) -> Record<'_> {
         at: Nanos(record.header.at_ns),
         birth: Birth { context, creator: NonZeroU64::new(record.creator) },
     })
+}
+
+fn handover(record: &HandoverRecord) -> Result<Record<'_>, Error> {
+    let Some(item) = NonZeroU64::new(record.item) else { return Ok(Record::Nothing) };
+    let is_taken = match record.step {
+        wire::handover::PUT => false,
+        wire::handover::TAKEN => true,
+        _ => return Err(Error::Unknown("step")),
+    };
+    let Header { at_ns, tid, .. } = record.header;
+    let handover = Handover { item, tid, context: NonZeroU64::new(record.context), is_taken };
+    Ok(core(Event::Handover { process: process(&record.header), at: Nanos(at_ns), handover }))
 }
 
 fn slice(record: &SliceRecord) -> Result<Record<'_>, Error> {

@@ -9,7 +9,7 @@ use std::{
 };
 use wirespan_common::{
     event::{
-        BirthRecord, BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, Header,
+        BirthRecord, BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, HandoverRecord, Header,
         ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord,
     },
     offsets::{Kernel, Offsets},
@@ -78,6 +78,7 @@ fn layouts() -> Vec<Layout> {
         ClaimRecord { header, conn, goroutine }
         SpawnRecord { header, goroutine, parent_goroutine, site }
         BirthRecord { header, context, creator }
+        HandoverRecord { header, item, context, step, reserved }
         SliceRecord { header, conn, id, trigger, youngest, cause, flags }
         Mark { armed, seq, tail, tail_len, id }
         Policy { capture, head, reserved, marks }

@@ -2,7 +2,7 @@
 use crate::{
     correlate::{Correlator, Settings},
     event::{
-        Actor, AsyncIds, Birth, Cause, ConnId, Endpoints, Nanos, ProcessId, Proxied, Slice, Spawn, Task, Wait,
+        Actor, AsyncIds, Birth, Cause, ConnId, Endpoints, Handover, Nanos, ProcessId, Proxied, Slice, Spawn, Task, Wait,
     },
     exchange::{
         Answer, Answering, Call, End, Ended, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened,
@@ -124,6 +124,12 @@ impl Stage {
                     "copies" => {
                         let birth = Birth { context: request.parse().unwrap(), creator: actor.context() };
                         self.correlator.birth(actor.process, at, birth);
+                    }
+                    "puts" | "takes" => {
+                        let item = request.parse().unwrap();
+                        let (tid, context) = (actor.tid, actor.context());
+                        let handover = Handover { item, tid, context, is_taken: verb == "takes" };
+                        self.correlator.handover(actor.process, at, handover);
                     }
                     "loops" => {
                         let slice = slice(actor.tid, request, &words[4..]);

@@ -5,6 +5,8 @@ use wirespan_common::policy::{Process, PythonLayout};
 
 /// `PyObject.ob_type`.
 const TYPE_OFFSET: u64 = 8;
+/// `PyTypeObject.tp_name`.
+const NAME_OFFSET: u64 = 24;
 
 #[inline(always)]
 fn layout(process: &Process) -> &PythonLayout {
@@ -24,6 +26,22 @@ pub(crate) fn current(thread: Task, process: &Process) -> u64 {
 #[inline(always)]
 pub(crate) fn is_context(address: u64, process: &Process) -> bool {
     user::read::<u64>(address.wrapping_add(TYPE_OFFSET)) == Some(layout(process).context_type)
+}
+
+/// Is there, at this address, work for a `ThreadPoolExecutor`? Its threads do one such thing after the other; of what else is put
+/// into queues nobody knows. Source: Lib/concurrent/futures/thread.py `_WorkItem` (3.9 to 3.14).
+#[inline(always)]
+pub(crate) fn is_work(address: u64) -> bool {
+    const NAME: (u64, u16) = (u64::from_le_bytes(*b"_WorkIte"), u16::from_le_bytes(*b"m\0"));
+    named(address) == Some(NAME)
+}
+
+/// The first ten bytes of the name of an object's type.
+#[inline(always)]
+fn named(address: u64) -> Option<(u64, u16)> {
+    let object_type: u64 = user::read(address.wrapping_add(TYPE_OFFSET))?;
+    let name: u64 = user::read(object_type.wrapping_add(NAME_OFFSET))?;
+    Some((user::read(name)?, user::read(name.wrapping_add(8))?))
 }
 
 #[inline(always)]

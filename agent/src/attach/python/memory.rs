@@ -55,6 +55,22 @@ pub(super) fn mapped(pid: u32) -> Option<Vec<Mapped>> {
     Some(files.collect())
 }
 
+/// The file of a module that a process has mapped, where the agent can open it.
+pub(super) fn module(pid: u32, name: &str) -> Option<PathBuf> {
+    let maps = Process::new(i32::try_from(pid).ok()?).ok()?.maps().ok()?;
+    maps.into_iter().find_map(|map| match map.pathname {
+        MMapPath::Path(path) if is_named(&path, name) => {
+            Some(Path::new(&format!("/proc/{pid}/root")).join(path.strip_prefix("/").ok()?))
+        }
+        _ => None,
+    })
+}
+
+/// `_queue.cpython-312-x86_64-linux-gnu.so` for `_queue.`.
+pub(super) fn is_named(path: &Path, name: &str) -> bool {
+    path.file_name().and_then(|file| file.to_str()).is_some_and(|file| file.starts_with(name))
+}
+
 /// `libpython3.12.so.1.0`.
 fn is_library(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("libpython3"))

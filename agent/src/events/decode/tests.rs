@@ -84,7 +84,14 @@ fn one_of_each() -> Vec<Vec<u8>> {
         site: 77,
     };
     let birth = BirthRecord { header: header::<BirthRecord>(kind::BIRTH, 0), context: 4_096, creator: 0 };
+    let handover = HandoverRecord {
+        header: header::<HandoverRecord>(kind::HANDOVER, 0),
+        item: 64,
+        step: wire::handover::PUT,
+        ..HandoverRecord::default()
+    };
     vec![
+        handover.as_bytes().to_vec(),
         birth.as_bytes().to_vec(),
         claim.as_bytes().to_vec(),
         spawn.as_bytes().to_vec(),
@@ -135,6 +142,26 @@ fn contexts_of_python_are_addresses_and_none_is_nobody() {
     assert_eq!((context.get(), creator), (64, None));
     birth.context = 0;
     assert!(matches!(decode(birth.as_bytes()), Ok(Record::Nothing)));
+}
+
+#[test]
+fn work_is_put_and_taken_and_nothing_else() {
+    let mut record = HandoverRecord {
+        header: header::<HandoverRecord>(kind::HANDOVER, 0),
+        item: 64,
+        context: 128,
+        step: wire::handover::TAKEN,
+        reserved: 0,
+    };
+    let Ok(Record::Event { event: Event::Handover { handover, .. }, .. }) = decode(record.as_bytes()) else {
+        panic!("a handover");
+    };
+    let expected = Handover { item: NonZeroU64::new(64).unwrap(), tid: 43, context: NonZeroU64::new(128), is_taken: true };
+    assert_eq!(handover, expected);
+    record.step = 3;
+    assert!(matches!(decode(record.as_bytes()), Err(Error::Unknown("step"))));
+    record.item = 0;
+    assert!(matches!(decode(record.as_bytes()), Ok(Record::Nothing)));
 }
 
 #[test]
