@@ -42,19 +42,33 @@ impl Correlator {
     /// What contexts say of a call that is sent; `None`: they say nothing here.
     pub(super) fn context_prospect(&mut self, opened: &Opened) -> Option<Prospect> {
         let process = self.processes.get_mut(opened.actor.process)?;
+        let holds = process.threads.holds(opened.actor, false);
+        let is_used = process.lineage.is_used;
         let id = match opened.actor.context() {
-            Some(address) => process.lineage.at(address, opened.at),
-            None if !process.lineage.is_used || process.open.count() == 0 => return None,
+            Some(address) => {
+                let id = process.lineage.at(address, opened.at);
+                if let Some(id) = id {
+                    process.lineage.acts(id, opened.at);
+                }
+                // Until the first answer shows who answers, only a thread of which nothing can be known is left to its contexts.
+                if !is_used && (process.lineage.births == 0 || holds != Holds::Several) {
+                    return None;
+                }
+                id
+            }
             // A thread that serves requests itself is judged by that.
-            None if process.threads.holds(opened.actor, false) != Holds::Nothing => return None,
-            None => process.lineage.in_thread(opened.actor.tid, opened.at),
+            None if process.open.count() == 0 || holds != Holds::Nothing => return None,
+            None => {
+                let id = process.lineage.in_thread(opened.actor.tid, opened.at);
+                if let Some(id) = id {
+                    process.lineage.acts(id, opened.at);
+                }
+                if !is_used && (process.open.count() == 1 || !id.is_some_and(|id| process.lineage.has_creator(id))) {
+                    return None;
+                }
+                id
+            }
         };
-        if let Some(id) = id {
-            process.lineage.acts(id, opened.at);
-        }
-        if !process.lineage.is_used {
-            return None;
-        }
         if process.open.count() == 0 {
             process.background.add(opened);
             return Some(Prospect::Nobody(Unparented::NoRequestOpen));
@@ -65,7 +79,7 @@ impl Correlator {
     }
 
     /// A request is being answered: whoever does owns it.
-    pub(super) fn answer_in_context(&mut self, answering: &Answering) {
+    pub(super) fn answer_in_context(&mut self, answering: &Answering, out: &mut Vec<Span>) {
         let Some(node) = self.forest.get(answering.id) else { return };
         let (conn, read_at, reader) = (node.opened.conn, node.opened.head_at, node.opened.actor);
         let Some(process) = self.processes.get_mut(reader.process) else { return };
@@ -79,7 +93,7 @@ impl Correlator {
             self.forest.hold(answering.id);
             self.await_family(Family { request: answering.id, process, read_at, owner });
         } else {
-            lineage.close(answering.id, read_at);
+            self.close_request(answering.id, reader.process, read_at, out);
         }
     }
 

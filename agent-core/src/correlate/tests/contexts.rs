@@ -348,3 +348,37 @@ fn work_that_was_put_after_the_answer_is_nobodys() {
         expect!["task 12, entry 26, after_answer 1"],
     );
 }
+
+#[test]
+fn what_was_called_before_the_first_answer_is_known_too() {
+    // Read outside of contexts, as uvloop does, all by one thread.
+    check_links(
+        "0   A/1 receives r1 /one
+         0.1 A/1 copies 10
+         1   A/1 receives r2 /two
+         1.1 A/1 copies 20
+         2   A/1 sends c1 /for-one in=10
+         3   A/1 sends c2 /for-two in=20
+         4   A/1 reads c1
+         5   A/1 reads c2
+         6   A/1 answers r1 in=10
+         7   A/1 answers r2 in=20
+         200 tick",
+        expect!["task 2, entry 2"],
+    );
+}
+
+#[test]
+fn a_process_that_never_answers_in_contexts_has_no_evidence_of_them() {
+    check_links(
+        "0   A/1 receives r1 /one
+         0.1 A/1 copies 10
+         1   A/1 receives r2 /two
+         2   A/1 sends c1 /for-one in=10
+         4   A/1 reads c1
+         6   A/1 answers r1
+         7   A/1 answers r2
+         200 tick",
+        expect!["entry 2, other_task 1"],
+    );
+}

@@ -79,11 +79,10 @@ fn functions(image: &Image<'_>) -> Option<[u64; 3]> {
 /// The module's file, where interpreters have it: it may not be loaded yet.
 fn beside(pid: u32, interpreter: &Path) -> Vec<PathBuf> {
     let Some((folder, version)) = interpreter.parent().zip(version(interpreter)) else { return Vec::new() };
-    let root = PathBuf::from(format!("/proc/{pid}/root"));
     let folders = [folder.join("../lib"), folder.to_owned(), folder.join("..")];
     let modules = folders.iter().filter_map(|folder| {
-        let modules = folder.strip_prefix("/").ok()?.join(format!("python{version}/lib-dynload"));
-        fs::read_dir(root.join(modules)).ok()
+        let modules = folder.join(format!("python{version}/lib-dynload"));
+        fs::read_dir(memory::within(pid, &modules)?).ok()
     });
     let files = modules.flatten().filter_map(|entry| Some(entry.ok()?.path()));
     files.filter(|path| memory::is_named(path, "_queue.")).collect()

@@ -77,6 +77,11 @@ impl Lineage {
         }
     }
 
+    /// It is known who created a context, or handed work over.
+    pub(in crate::correlate) fn has_creator(&self, id: ContextId) -> bool {
+        self.contexts.get(&id).is_some_and(|context| matches!(context.born, Some((_, Some(_)))))
+    }
+
     /// The work that a thread without a context does.
     pub(in crate::correlate) fn in_thread(&self, tid: u32, at: Nanos) -> Option<ContextId> {
         let lives = self.lives.get(&NonZeroU64::new(u64::from(tid))?)?;
