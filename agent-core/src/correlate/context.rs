@@ -63,7 +63,9 @@ impl Correlator {
                 if let Some(id) = id {
                     process.lineage.acts(id, opened.at);
                 }
-                if !is_used && (process.open.count() == 1 || !id.is_some_and(|id| process.lineage.has_creator(id))) {
+                if !is_used
+                    && (process.open.count() == 1 || !id.is_some_and(|id| process.lineage.has_creator(id)))
+                {
                     return None;
                 }
                 id

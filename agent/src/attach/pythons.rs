@@ -165,10 +165,7 @@ impl Kernel {
             Ok((places, links)) => {
                 image.links = links.into_iter().map(|link| (name, link)).collect();
                 let slow = places.iter().filter(|place| !place.cheap).count();
-                format!(
-                    "{needed_for}: probes at {}, 1 µs each time, 10 µs at {slow} of them",
-                    said(places)
-                )
+                format!("{needed_for}: probes at {}, 1 µs each time, 10 µs at {slow} of them", said(places))
             }
         });
         debug!(path = %interpreter.path.display(), notes = image.notes.join("; "), "CPython");

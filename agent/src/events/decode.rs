@@ -9,8 +9,8 @@ use std::{
 use thiserror::Error;
 use wirespan_common::event::{
     self as wire, BirthRecord, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, HandoverRecord,
-    Header, ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime,
-    source, tcp_state,
+    Header, ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord, direction, flags, kind,
+    runtime, source, tcp_state,
 };
 use wirespan_core::event::{
     Actor, AsyncIds, Birth, Cause, ConnId, Direction, Ending, Endpoints, Event, Handover, Nanos, ProcessId,

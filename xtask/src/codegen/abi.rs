@@ -9,8 +9,8 @@ use std::{
 };
 use wirespan_common::{
     event::{
-        BirthRecord, BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, HandoverRecord, Header,
-        ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord,
+        BirthRecord, BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, HandoverRecord,
+        Header, ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord,
     },
     offsets::{Kernel, Offsets},
     policy::{ConnectionState, GoLayout, Mark, NodeLayout, Policy, Process, PythonLayout},

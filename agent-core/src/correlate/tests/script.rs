@@ -2,7 +2,8 @@
 use crate::{
     correlate::{Correlator, Settings},
     event::{
-        Actor, AsyncIds, Birth, Cause, ConnId, Endpoints, Handover, Nanos, ProcessId, Proxied, Slice, Spawn, Task, Wait,
+        Actor, AsyncIds, Birth, Cause, ConnId, Endpoints, Handover, Nanos, ProcessId, Proxied, Slice, Spawn,
+        Task, Wait,
     },
     exchange::{
         Answer, Answering, Call, End, Ended, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened,

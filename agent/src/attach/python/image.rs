@@ -10,7 +10,10 @@ use object::{
     },
 };
 use std::{
-    collections::{HashMap, HashSet}, fs::File, os::unix::fs::FileExt as _};
+    collections::{HashMap, HashSet},
+    fs::File,
+    os::unix::fs::FileExt as _,
+};
 
 type Header = elf::FileHeader64<LittleEndian>;
 const LE: LittleEndian = LittleEndian;

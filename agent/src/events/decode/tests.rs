@@ -156,7 +156,12 @@ fn work_is_put_and_taken_and_nothing_else() {
     let Ok(Record::Event { event: Event::Handover { handover, .. }, .. }) = decode(record.as_bytes()) else {
         panic!("a handover");
     };
-    let expected = Handover { item: NonZeroU64::new(64).unwrap(), tid: 43, context: NonZeroU64::new(128), is_taken: true };
+    let expected = Handover {
+        item: NonZeroU64::new(64).unwrap(),
+        tid: 43,
+        context: NonZeroU64::new(128),
+        is_taken: true,
+    };
     assert_eq!(handover, expected);
     record.step = 3;
     assert!(matches!(decode(record.as_bytes()), Err(Error::Unknown("step"))));
