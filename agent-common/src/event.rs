@@ -54,7 +54,7 @@ pub mod source {
 /// |---|---|---|---|
 /// | [`runtime::GO`] | goid of the running goroutine | – | – |
 /// | [`runtime::NGINX`] | sending to an upstream: socket cookie of the client's connection for whose request it is | bytes of that request's response that were sent | – |
-/// | [`runtime::PYTHON`] | address of the context that the thread has entered | – | – |
+/// | [`runtime::PYTHON`] | address of the context that the thread has entered, or that has queued what is sent | when it did that, else 0 | – |
 /// | [`runtime::NODE`] | running async id, as the bits of an `f64` | the one that triggered it, likewise | the youngest, likewise |
 pub mod runtime {
     /// Nobody: the thread is all that is known.

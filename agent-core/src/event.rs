@@ -58,8 +58,16 @@ impl Actor {
     /// The context that the thread had entered, of a Python program.
     pub fn context(self) -> Option<NonZeroU64> {
         match self.task {
-            Some(Task::Context(address)) => Some(address),
+            Some(Task::Context(address) | Task::Queued { context: address, .. }) => Some(address),
             _ => None,
+        }
+    }
+
+    /// When that context was at its address, of what the thread did at `at`.
+    pub fn context_since(self, at: Nanos) -> Nanos {
+        match self.task {
+            Some(Task::Queued { at, .. }) => at,
+            _ => at,
         }
     }
 
@@ -91,6 +99,13 @@ pub enum Task {
     Goroutine(NonZeroU64),
     /// Python: the address of the context that the thread has entered. Addresses are used again.
     Context(NonZeroU64),
+    /// Python: the context that had queued the bytes that were sent, and when.
+    Queued {
+        /// Its address.
+        context: NonZeroU64,
+        /// When: by now the address may be another's.
+        at: Nanos,
+    },
     /// nginx: for whose request it sends to an upstream; `None` where it does not, or does not say.
     Nginx(Option<Proxied>),
     /// Node.js: what its event loop says.

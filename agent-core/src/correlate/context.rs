@@ -46,7 +46,7 @@ impl Correlator {
         let is_used = process.lineage.is_used;
         let id = match opened.actor.context() {
             Some(address) => {
-                let id = process.lineage.at(address, opened.at);
+                let id = process.lineage.at(address, opened.actor.context_since(opened.at));
                 if let Some(id) = id {
                     process.lineage.acts(id, opened.at);
                 }
@@ -86,7 +86,8 @@ impl Correlator {
         let (conn, read_at, reader) = (node.opened.conn, node.opened.head_at, node.opened.actor);
         let Some(process) = self.processes.get_mut(reader.process) else { return };
         let lineage = &mut process.lineage;
-        let owner = answering.actor.context().and_then(|address| lineage.at(address, answering.at));
+        let since = answering.actor.context_since(answering.at);
+        let owner = answering.actor.context().and_then(|address| lineage.at(address, since));
         if let Some(owner) = owner {
             lineage.answer(owner, answering.id, conn, read_at, answering.at);
         }

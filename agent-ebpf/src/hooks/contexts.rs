@@ -1,7 +1,7 @@
 //! Places in the code of CPython. `agent/src/attach/python.rs` finds them.
 use crate::{
     emit::run,
-    handlers::context::{on_birth, on_put, on_taken},
+    handlers::context::{on_birth, on_put, on_queued, on_taken},
     kernel::regs::Registers,
 };
 use aya_ebpf::{EbpfContext as _, helpers::generated, macros::uprobe, programs::ProbeContext};
@@ -28,4 +28,12 @@ fn python_take_uprobe(ctx: ProbeContext) -> u32 {
     // SAFETY: the program's own context.
     let register = unsafe { generated::bpf_get_attach_cookie(ctx.as_ptr()) };
     run(|| on_taken(Registers::of_probe(ctx.as_ptr()), register)) as u32
+}
+
+// uvloop 0.17+: uvloop/handles/stream.pyx UVStream.write and writelines, where self is in a register
+#[uprobe]
+fn python_queued_uprobe(ctx: ProbeContext) -> u32 {
+    // SAFETY: the program's own context.
+    let register = unsafe { generated::bpf_get_attach_cookie(ctx.as_ptr()) };
+    run(|| on_queued(Registers::of_probe(ctx.as_ptr()), register)) as u32
 }

@@ -9,11 +9,13 @@ mod code;
 mod image;
 mod memory;
 mod queue;
+mod uvloop;
 #[cfg(test)]
 mod tests;
 
 pub use code::Place;
 pub use queue::Queue;
+pub use uvloop::Uvloop;
 
 use image::{Image, Names};
 use memory::{Mapped, Memory};
@@ -103,6 +105,12 @@ pub fn look(pid: u32) -> Option<Interpreter> {
 #[must_use]
 pub fn look_for_queue(pid: u32, interpreter: &Interpreter) -> Option<Queue> {
     queue::look(pid, &interpreter.path, &interpreter.name)
+}
+
+/// The uvloop of a process. `None`: it has loaded none, or none yet.
+#[must_use]
+pub fn look_for_uvloop(pid: u32) -> Option<Uvloop> {
+    uvloop::look(pid)
 }
 
 fn inspect(pid: u32, mapped: Mapped, image: &Image<'_>) -> Interpreter {

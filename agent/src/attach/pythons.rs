@@ -11,11 +11,7 @@ use crate::attach::{
     uprobes::{Image, image_id, probe_of},
 };
 use aya::programs::uprobe::{UProbeAttachPoint, UProbeLinkId, UProbeScope};
-use std::{
-    collections::{HashMap, HashSet},
-    fs::File,
-    path::Path,
-};
+use std::{collections::HashMap, fs::File, path::Path};
 use tracing::debug;
 use wirespan_core::event::{Nanos, ProcessId};
 
@@ -125,6 +121,10 @@ impl Kernel {
     pub fn look_again_at(&mut self, id: ProcessId, now: Nanos) {
         let is_known = self.images.with_probes.values().any(|image| image.users.contains(&id));
         if is_known {
+            // What it loaded meanwhile.
+            if self.pythons.notes.contains_key(&id) {
+                self.attach_uvloop(id);
+            }
             return;
         }
         self.pythons.waiting.retain(|waiting| waiting.id != id);
@@ -150,11 +150,37 @@ impl Kernel {
         if let Some(image) = self.images.with_probes.get_mut(&image) {
             image.users.insert(id);
         }
+        self.attach_uvloop(id);
+    }
+
+    /// Attaches where uvloop is handed what it sends, if the process has loaded it.
+    fn attach_uvloop(&mut self, id: ProcessId) {
+        let Some((needed_for, name)) = probe_of(HookId::PythonQueued) else { return };
+        let Some(uvloop) = python::look_for_uvloop(id.pid) else { return };
+        let Some(image) = File::open(&uvloop.path).ok().as_ref().and_then(image_id) else { return };
+        if !self.images.with_probes.contains_key(&image) {
+            let mut attached = Image::empty();
+            let links = match uvloop.writes.as_slice() {
+                [] => Err("its code is not as expected".to_owned()),
+                places => self.attach_places(name, &uvloop.path, places),
+            };
+            attached.notes.push(match links {
+                Err(reason) => format!("{needed_for}: none, {reason}"),
+                Ok(links) => {
+                    attached.links = links.into_iter().map(|link| (name, link)).collect();
+                    format!("{needed_for}: probes at {}", said(&uvloop.writes))
+                }
+            });
+            self.images.with_probes.insert(image, attached);
+        }
+        if let Some(image) = self.images.with_probes.get_mut(&image) {
+            image.users.insert(id);
+        }
     }
 
     /// Attaches all places, or none: with some only, an address that was used again might be taken for the context before.
     fn attach_births(&mut self, interpreter: &Interpreter) -> Image {
-        let mut image = Image { users: HashSet::new(), runtime: None, links: Vec::new(), notes: Vec::new() };
+        let mut image = Image::empty();
         let Some((needed_for, name)) = probe_of(HookId::PythonBirths) else { return image };
         let attached = match &interpreter.births {
             Err(unknown) => Err(unknown.to_string()),

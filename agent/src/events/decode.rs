@@ -300,7 +300,10 @@ fn task_of(record: &BytesRecord) -> Option<Task> {
     let [first, second, third] = record.task;
     match record.runtime {
         runtime::GO => goid(first).map(Task::Goroutine),
-        runtime::PYTHON => NonZeroU64::new(first).map(Task::Context),
+        runtime::PYTHON => NonZeroU64::new(first).map(|context| match second {
+            0 => Task::Context(context),
+            at => Task::Queued { context, at: Nanos(at) },
+        }),
         runtime::NODE => Some(Task::Async(async_ids(first, second, third).unwrap_or_default())),
         runtime::NGINX => {
             Some(Task::Nginx((first != 0).then_some(Proxied { conn: ConnId(first), begun: second != 0 })))

@@ -271,6 +271,7 @@ fn actor(word: &str, options: &[&str]) -> Actor {
         tid: thread.parse().unwrap(),
         task: number("go")
             .map(Task::Goroutine)
+            .or_else(|| queued(options))
             .or_else(|| option(options, "in")?.parse().ok().map(Task::Context))
             .or_else(|| nginx(options))
             .or_else(|| async_ids(options)),
@@ -280,6 +281,12 @@ fn actor(word: &str, options: &[&str]) -> Actor {
             _ => Wait::Epoll,
         },
     }
+}
+
+/// A context, and when it queued what is sent.
+fn queued(options: &[&str]) -> Option<Task> {
+    let at = time(option(options, "queued")?);
+    Some(Task::Queued { context: option(options, "in")?.parse().ok()?, at })
 }
 
 /// What runs on an event loop.

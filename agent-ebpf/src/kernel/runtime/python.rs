@@ -1,7 +1,14 @@
 //! Contexts of CPython. Source: Include/internal/pycore_context.h `_pycontextobject` (3.9 to 3.14); where a thread keeps its state,
 //! and that its context, is told by user space.
-use crate::kernel::{task::Task, user};
-use wirespan_common::policy::{Process, PythonLayout};
+use crate::{
+    kernel::{access::Access, rows, sock::TcpSocket, task::Task, user},
+    maps::{QUEUED, Queued},
+};
+use wirespan_common::{
+    event::direction,
+    policy::{Process, PythonLayout},
+    reason::Reason,
+};
 
 /// `PyObject.ob_type`.
 const TYPE_OFFSET: u64 = 8;
@@ -20,6 +27,32 @@ fn layout(process: &Process) -> &PythonLayout {
 #[inline(always)]
 pub(crate) fn current(thread: Task, process: &Process) -> u64 {
     entered(thread, process).unwrap_or_default()
+}
+
+/// The context for which bytes are moved, and when it queued them if that was before.
+#[inline(always)]
+pub(crate) fn sender<A: Access>(
+    thread: Task,
+    process: &Process,
+    socket: &TcpSocket<A>,
+    towards: u8,
+) -> [u64; 3] {
+    let queued = if towards == direction::EGRESS { taken(socket) } else { None };
+    match queued {
+        Some(queued) => [queued.context, queued.at_ns, 0],
+        None => [current(thread, process), 0, 0],
+    }
+}
+
+/// Who queued what is sent now: asked once.
+#[inline(always)]
+fn taken<A: Access>(socket: &TcpSocket<A>) -> Option<Queued> {
+    let cookie = socket.cookie().ok()?;
+    let queued = *rows::queued(cookie)?;
+    if QUEUED.remove(cookie).is_err() {
+        rows::count(Reason::Internal);
+    }
+    Some(queued)
 }
 
 /// Is there a context at this address?

@@ -41,17 +41,18 @@ struct Graph<'a> {
     entries: HashSet<u64>,
 }
 
-/// Where a register holds the second argument of the function at an address, as at its beginning.
-pub(super) fn arguments(image: &Image<'_>, address: u64) -> Option<Place> {
+/// Where a register holds what it did at the beginning of the function at an address.
+pub(super) fn argument(image: &Image<'_>, address: u64, argument: Register) -> Option<Place> {
     let graph = Graph::of(image);
-    let place = |at: u64, cheap| Some(Place { offset: image.offset_of(at)?, register: register::SI, cheap });
+    let place =
+        |at: u64, cheap| Some(Place { offset: image.offset_of(at)?, register: number(argument)?, cheap });
     let mut at = address;
     for _ in 0..FIRST_MAX {
         let (instruction, cheap) = graph.decode(at)?;
         if cheap {
             return place(at, true);
         }
-        let is_kept = source(&instruction, Register::RSI) == Source::Register(Register::RSI);
+        let is_kept = source(&instruction, argument) == Source::Register(argument);
         if !is_kept || instruction.flow_control() != FlowControl::Next {
             break;
         }
@@ -253,6 +254,7 @@ fn number(register: Register) -> Option<u64> {
         Register::RBX => register::BX,
         Register::RBP => register::BP,
         Register::RDI => register::DI,
+        Register::RSI => register::SI,
         Register::R12 => register::R12,
         Register::R13 => register::R13,
         Register::R14 => register::R14,

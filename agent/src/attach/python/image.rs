@@ -126,6 +126,17 @@ impl<'a> Image<'a> {
         Some(Pointers { image: self, relocated })
     }
 
+    /// Addresses of the symbols of these names, exported or not.
+    pub(super) fn symbols(&self, is_it: impl Fn(&[u8]) -> Option<()>) -> Option<Vec<u64>> {
+        let cache = ReadCache::new(self.file);
+        let header = Header::parse(&cache).ok()?;
+        let symbols = header.sections(LE, &cache).ok()?.symbols(LE, &cache, elf::SHT_SYMTAB).ok()?;
+        let named = symbols
+            .iter()
+            .filter(|symbol| symbol.name(LE, symbols.strings()).is_ok_and(|name| is_it(name).is_some()));
+        Some(named.map(|symbol| symbol.st_value(LE)).collect())
+    }
+
     /// Where these bytes are.
     pub(super) fn find(&self, wanted: &[u8]) -> Vec<u64> {
         let mut found = Vec::new();

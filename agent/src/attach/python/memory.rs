@@ -56,10 +56,10 @@ pub(super) fn mapped(pid: u32) -> Option<Vec<Mapped>> {
 }
 
 /// The file of a module that a process has mapped, where the agent can open it.
-pub(super) fn module(pid: u32, name: &str) -> Option<PathBuf> {
+pub(super) fn module(pid: u32, is_it: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     let maps = Process::new(i32::try_from(pid).ok()?).ok()?.maps().ok()?;
     maps.into_iter().find_map(|map| match map.pathname {
-        MMapPath::Path(path) if is_named(&path, name) => within(pid, &path),
+        MMapPath::Path(path) if is_it(&path) => within(pid, &path),
         _ => None,
     })
 }

@@ -9,6 +9,7 @@ use super::{
     image::Image,
     memory,
 };
+use iced_x86::Register;
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -39,7 +40,7 @@ const FAST: u64 = 0x82;
 /// The queue of a process's interpreter, which is in the file `interpreter`, named `name` in the process.
 pub(super) fn look(pid: u32, interpreter: &Path, name: &Path) -> Option<Queue> {
     let own = inspect(interpreter);
-    own.or_else(|| inspect(&memory::module(pid, "_queue.")?))
+    own.or_else(|| inspect(&memory::module(pid, |path| memory::is_named(path, "_queue."))?))
         .or_else(|| beside(pid, name).iter().find_map(|path| inspect(path)))
 }
 
@@ -51,7 +52,7 @@ fn inspect(path: &Path) -> Option<Queue> {
     takes.extend(code::results(&image, get_nowait)?);
     takes.sort_unstable();
     takes.dedup();
-    Some(Queue { path: path.to_owned(), puts: vec![code::arguments(&image, put)?], takes })
+    Some(Queue { path: path.to_owned(), puts: vec![code::argument(&image, put, Register::RSI)?], takes })
 }
 
 /// `put`, `get` and `get_nowait`.

@@ -131,6 +131,10 @@ fn contexts_of_python_are_addresses_and_none_is_nobody() {
     let mut record = bytes_record(b"GET /", 5);
     record.runtime = runtime::PYTHON;
     assert_eq!(segment_of(&with_data(&record, b"GET /")).actor.context(), NonZeroU64::new(5));
+    record.task = [5, 900, 0];
+    let context = NonZeroU64::new(5).unwrap();
+    let task = segment_of(&with_data(&record, b"GET /")).actor.task;
+    assert_eq!(task, Some(Task::Queued { context, at: Nanos(900) }));
     record.task = [0; 3];
     assert_eq!(segment_of(&with_data(&record, b"GET /")).actor.task, None);
     let mut birth = BirthRecord { header: header::<BirthRecord>(kind::BIRTH, 0), context: 64, creator: 0 };
