@@ -387,7 +387,7 @@ fn a_process_that_never_answers_in_contexts_has_no_evidence_of_them() {
 fn who_queued_an_answer_has_given_it() {
     // Sent by the loop when 10 is gone, and its address another's.
     check(
-        "0   A/1 receives r1 /one
+        "0   A/1 receives r1 /one in=5
          0.1 A/1 copies 10
          1   A/1 sends c1 /for-one in=10 queued=0.5
          2   A/1 reads c1
