@@ -61,6 +61,8 @@ pub struct ContextEvidence {
     pub is_used: bool,
     /// Contexts whose birth was seen.
     pub births: u64,
+    /// Pieces of work that they handed to threads.
+    pub handed: u64,
     /// A context answered requests of two connections at once: only those that are born for a request own it.
     pub is_shared: bool,
     /// Contexts that did nothing after the request that they were born for was answered.
@@ -137,6 +139,7 @@ pub(super) fn explain(process: &Process) -> ProcessLinks {
         context: ContextEvidence {
             is_used: process.lineage.is_used,
             births: process.lineage.births,
+            handed: process.lineage.handed,
             is_shared: process.lineage.is_shared,
             kept: process.lineage.proofs,
             outlived: process.lineage.outlived,

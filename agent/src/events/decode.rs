@@ -8,13 +8,13 @@ use std::{
 };
 use thiserror::Error;
 use wirespan_common::event::{
-    self as wire, BirthRecord, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header,
-    ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime,
-    source, tcp_state,
+    self as wire, BirthRecord, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, HandoverRecord,
+    Header, ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord, direction, flags, kind,
+    runtime, source, tcp_state,
 };
 use wirespan_core::event::{
-    Actor, AsyncIds, Birth, Cause, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Proxied,
-    Reached, Segment, Slice, Source, Spawn, Task, Uncopied, Wait,
+    Actor, AsyncIds, Birth, Cause, ConnId, Direction, Ending, Endpoints, Event, Handover, Nanos, ProcessId,
+    Proxied, Reached, Segment, Slice, Source, Spawn, Task, Uncopied, Wait,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -95,6 +95,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
         kind::CLAIM => Ok(claim(fixed(bytes)?)),
         kind::SPAWN => Ok(spawn(fixed(bytes)?)),
         kind::BIRTH => Ok(birth(fixed(bytes)?)),
+        kind::HANDOVER => handover(fixed(bytes)?),
         kind::SLICE => slice(fixed(bytes)?),
         _ => Err(Error::Unknown("kind")),
     }
@@ -254,6 +255,18 @@ fn birth(record: &BirthRecord) -> Record<'_> {
     })
 }
 
+fn handover(record: &HandoverRecord) -> Result<Record<'_>, Error> {
+    let Some(item) = NonZeroU64::new(record.item) else { return Ok(Record::Nothing) };
+    let is_taken = match record.step {
+        wire::handover::PUT => false,
+        wire::handover::TAKEN => true,
+        _ => return Err(Error::Unknown("step")),
+    };
+    let Header { at_ns, tid, .. } = record.header;
+    let handover = Handover { item, tid, context: NonZeroU64::new(record.context), is_taken };
+    Ok(core(Event::Handover { process: process(&record.header), at: Nanos(at_ns), handover }))
+}
+
 fn slice(record: &SliceRecord) -> Result<Record<'_>, Error> {
     let (id, trigger) = (async_id(record.id), async_id(record.trigger));
     let is_known = id.is_some() && trigger.is_some();
@@ -292,7 +305,10 @@ fn task_of(record: &BytesRecord) -> Option<Task> {
     let [first, second, third] = record.task;
     match record.runtime {
         runtime::GO => goid(first).map(Task::Goroutine),
-        runtime::PYTHON => NonZeroU64::new(first).map(Task::Context),
+        runtime::PYTHON => NonZeroU64::new(first).map(|context| match second {
+            0 => Task::Context(context),
+            at => Task::Queued { context, at: Nanos(at) },
+        }),
         runtime::NODE => Some(Task::Async(async_ids(first, second, third).unwrap_or_default())),
         runtime::NGINX => {
             Some(Task::Nginx((first != 0).then_some(Proxied { conn: ConnId(first), begun: second != 0 })))

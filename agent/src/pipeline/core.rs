@@ -49,6 +49,7 @@ impl Core {
             }
             Event::Spawn { process, at, spawn } => self.correlator.spawn(process, at, spawn),
             Event::Birth { process, at, birth } => self.correlator.birth(process, at, birth),
+            Event::Handover { process, at, handover } => self.correlator.handover(process, at, handover),
             Event::Slice { process, at, slice } => self.correlator.slice(process, at, slice, &mut self.spans),
             Event::Tick { at } => self.correlator.tick(at, &mut self.spans),
             _ => {}

@@ -230,6 +230,7 @@ impl Observer {
             Event::Claim { process, .. }
             | Event::Spawn { process, .. }
             | Event::Birth { process, .. }
+            | Event::Handover { process, .. }
             | Event::Slice { process, .. }
                 if !self.discovery.is_observed(*process) =>
             {
@@ -455,8 +456,9 @@ fn evidence_in_use(links: &ProcessLinks) -> String {
     let context = &links.context;
     let contexts = if context.is_used {
         format!(
-            "; contexts: {} born, of those that a request was awaiting {} kept to it and {} did not{}",
+            "; contexts: {} born, {} pieces of work handed to threads, of those that a request was awaiting {} kept to it and {} did not{}",
             context.births,
+            context.handed,
             context.kept,
             context.outlived,
             if context.is_shared { "; one answers several requests at once" } else { "" }

@@ -132,6 +132,7 @@ fn when(event: &Event<'_>) -> Nanos {
         | Event::Claim { at, .. }
         | Event::Spawn { at, .. }
         | Event::Birth { at, .. }
+        | Event::Handover { at, .. }
         | Event::Slice { at, .. }
         | Event::Exit { at, .. }
         | Event::Tick { at } => *at,

@@ -24,7 +24,7 @@ const CLASSES: [Class; 6] = [
     Class {
         name: "asyncio and uvloop",
         promise: 0.99,
-        rows: &["fastapi-httpx", "fastapi-uvloop", "aiohttp", "aiohttp-uvloop"],
+        rows: &["fastapi-httpx", "fastapi-uvloop", "aiohttp", "aiohttp-uvloop", "aiohttp-executor"],
     },
     Class {
         name: "Node",

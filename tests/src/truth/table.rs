@@ -17,7 +17,7 @@ pub struct Runtime {
     pub rules: Rules,
     /// What it does besides: `poll` calls the leaf on nobody's behalf while requests come, from a worker that the first
     /// request starts; `after` makes one more call when a request was answered; `queue` has three workers, started by the
-    /// first request, make the calls of all; `waits` waits in many ways; `mutex` makes calls one at a time.
+    /// first request, make the calls of all; `executor` has a pool of threads make them; `waits` waits in many ways; `mutex` makes calls one at a time.
     pub habit: &'static str,
     /// An observed client that pipelines, and the leaf, each in a network of its own, with translation between them.
     pub translated: bool,
@@ -141,6 +141,14 @@ pub const RUNTIMES: &[Runtime] = &[
     Runtime {
         name: "aiohttp-uvloop",
         start: |paths| script(paths, "aiohttp_app.py", "uvloop"),
+        promise: EVENT_LOOP,
+        ..NOTHING
+    },
+    Runtime {
+        name: "aiohttp-executor",
+        habit: "executor",
+        rules: QUEUED,
+        start: |paths| script(paths, "aiohttp_app.py", "asyncio"),
         promise: EVENT_LOOP,
         ..NOTHING
     },

@@ -26,7 +26,7 @@ scenes! { "python":
 }
 
 /// Ways whose every call is made for its request, and can be known to be.
-const KNOWABLE: [&str; 5] = ["seq", "par", "nested", "thread", "middle"];
+const KNOWABLE: [&str; 6] = ["seq", "par", "nested", "thread", "middle", "executor"];
 /// Others.
 const HAZARDS: [&str; 8] = ["handed", "armed", "seq", "left", "par", "executor", "handed", "left"];
 

@@ -9,8 +9,8 @@ use std::{
 };
 use wirespan_common::{
     event::{
-        BirthRecord, BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, Header,
-        ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord,
+        BirthRecord, BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, HandoverRecord,
+        Header, ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord,
     },
     offsets::{Kernel, Offsets},
     policy::{ConnectionState, GoLayout, Mark, NodeLayout, Policy, Process, PythonLayout},
@@ -78,6 +78,7 @@ fn layouts() -> Vec<Layout> {
         ClaimRecord { header, conn, goroutine }
         SpawnRecord { header, goroutine, parent_goroutine, site }
         BirthRecord { header, context, creator }
+        HandoverRecord { header, item, context, step, reserved }
         SliceRecord { header, begun_at_ns, conn, id, trigger, youngest, cause, flags }
         Mark { armed, seq, tail, tail_len, id }
         Policy { capture, head, reserved, marks }

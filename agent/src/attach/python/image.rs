@@ -6,16 +6,22 @@ use object::{
     LittleEndian, elf,
     read::{
         ReadCache,
-        elf::{FileHeader as _, ProgramHeader as _, Sym as _},
+        elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _, Sym as _},
     },
 };
-use std::{collections::HashSet, fs::File, os::unix::fs::FileExt as _};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    os::unix::fs::FileExt as _,
+};
 
 type Header = elf::FileHeader64<LittleEndian>;
 const LE: LittleEndian = LittleEndian;
 
 /// A piece of code is never larger.
 const PIECE_MAX: u64 = 4_096;
+/// A loaded part is never larger.
+const LOADED_MAX: u64 = 64 << 20;
 
 /// Addresses in the file, zero if it does not export the name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,9 +47,40 @@ pub(super) struct Image<'a> {
     exported: HashSet<u64>,
 }
 
+/// Addresses that are written into a file's memory when it is loaded.
+pub(super) struct Pointers<'a> {
+    image: &'a Image<'a>,
+    /// Where, and which.
+    relocated: HashMap<u64, u64>,
+}
+
+impl Pointers<'_> {
+    /// The address at a place.
+    pub(super) fn at(&self, place: u64) -> Option<u64> {
+        self.relocated.get(&place).copied().or_else(|| self.image.word(place))
+    }
+
+    /// The only place that leads to one of these.
+    pub(super) fn to(&self, addresses: &[u64]) -> Option<u64> {
+        let relocated = self.relocated.iter().filter(|(_, address)| addresses.contains(address));
+        let mut places: Vec<u64> = relocated.map(|(place, _)| *place).collect();
+        if places.is_empty() {
+            let wanted: Vec<[u8; 8]> = addresses.iter().map(|address| address.to_le_bytes()).collect();
+            places = wanted.iter().flat_map(|address| self.image.find(address)).collect();
+        }
+        let (place, others) = places.split_first()?;
+        others.is_empty().then_some(*place)
+    }
+}
+
 impl<'a> Image<'a> {
     /// `None`: no interpreter is in it.
     pub(super) fn read(file: &'a File) -> Option<Image<'a>> {
+        Image::open(file).filter(|image| image.names.runtime != 0 && image.names.context_type != 0)
+    }
+
+    /// `None`: no program or library.
+    pub(super) fn open(file: &'a File) -> Option<Image<'a>> {
         let cache = ReadCache::new(file);
         let header = Header::parse(&cache).ok()?;
         if header.e_machine.get(LE) != elf::EM_X86_64 {
@@ -65,9 +102,6 @@ impl<'a> Image<'a> {
             };
             *place = symbol.st_value(LE);
         }
-        if names.runtime == 0 || names.context_type == 0 {
-            return None;
-        }
         let segments = header.program_headers(LE, &cache).ok()?;
         let loaded = segments.iter().filter(|segment| segment.p_type(LE) == elf::PT_LOAD);
         Some(Image {
@@ -77,6 +111,42 @@ impl<'a> Image<'a> {
             names,
             exported,
         })
+    }
+
+    /// Every address that is written when it is loaded.
+    pub(super) fn pointers(&self) -> Option<Pointers<'_>> {
+        let cache = ReadCache::new(self.file);
+        let header = Header::parse(&cache).ok()?;
+        let mut relocated = HashMap::new();
+        for section in header.sections(LE, &cache).ok()?.iter() {
+            let Ok(Some((relocations, _))) = section.rela(LE, &cache) else { continue };
+            let relative = relocations.iter().filter(|it| it.r_type(LE, false) == elf::R_X86_64_RELATIVE);
+            relocated.extend(relative.map(|it| (it.r_offset.get(LE), it.r_addend.get(LE) as u64)));
+        }
+        Some(Pointers { image: self, relocated })
+    }
+
+    /// Addresses of the symbols of these names, exported or not.
+    pub(super) fn symbols(&self, is_it: impl Fn(&[u8]) -> Option<()>) -> Option<Vec<u64>> {
+        let cache = ReadCache::new(self.file);
+        let header = Header::parse(&cache).ok()?;
+        let symbols = header.sections(LE, &cache).ok()?.symbols(LE, &cache, elf::SHT_SYMTAB).ok()?;
+        let named = symbols
+            .iter()
+            .filter(|symbol| symbol.name(LE, symbols.strings()).is_ok_and(|name| is_it(name).is_some()));
+        Some(named.map(|symbol| symbol.st_value(LE)).collect())
+    }
+
+    /// Where these bytes are.
+    pub(super) fn find(&self, wanted: &[u8]) -> Vec<u64> {
+        let mut found = Vec::new();
+        for (start, offset, size) in self.loaded.iter().filter(|(.., size)| *size <= LOADED_MAX) {
+            let mut bytes = vec![0; usize::try_from(*size).unwrap_or_default()];
+            if self.file.read_exact_at(&mut bytes, *offset).is_ok() {
+                found.extend(memchr::memmem::find_iter(&bytes, wanted).map(|at| start + at as u64));
+            }
+        }
+        found
     }
 
     /// A function of its own name begins here.

@@ -99,7 +99,14 @@ fn one_of_each() -> Vec<Vec<u8>> {
     };
     let birth = BirthRecord { header: header::<BirthRecord>(kind::BIRTH, 0), context: 4_096, creator: 0 };
     let slice = slice_record(wire::slice::READ, 22.0, 0.0);
+    let handover = HandoverRecord {
+        header: header::<HandoverRecord>(kind::HANDOVER, 0),
+        item: 64,
+        step: wire::handover::PUT,
+        ..HandoverRecord::default()
+    };
     vec![
+        handover.as_bytes().to_vec(),
         birth.as_bytes().to_vec(),
         slice.as_bytes().to_vec(),
         claim.as_bytes().to_vec(),
@@ -140,6 +147,10 @@ fn contexts_of_python_are_addresses_and_none_is_nobody() {
     let mut record = bytes_record(b"GET /", 5);
     record.runtime = runtime::PYTHON;
     assert_eq!(segment_of(&with_data(&record, b"GET /")).actor.context(), NonZeroU64::new(5));
+    record.task = [5, 900, 0];
+    let context = NonZeroU64::new(5).unwrap();
+    let task = segment_of(&with_data(&record, b"GET /")).actor.task;
+    assert_eq!(task, Some(Task::Queued { context, at: Nanos(900) }));
     record.task = [0; 3];
     assert_eq!(segment_of(&with_data(&record, b"GET /")).actor.task, None);
     let mut birth = BirthRecord { header: header::<BirthRecord>(kind::BIRTH, 0), context: 64, creator: 0 };
@@ -151,6 +162,31 @@ fn contexts_of_python_are_addresses_and_none_is_nobody() {
     assert_eq!((context.get(), creator), (64, None));
     birth.context = 0;
     assert!(matches!(decode(birth.as_bytes()), Ok(Record::Nothing)));
+}
+
+#[test]
+fn work_is_put_and_taken_and_nothing_else() {
+    let mut record = HandoverRecord {
+        header: header::<HandoverRecord>(kind::HANDOVER, 0),
+        item: 64,
+        context: 128,
+        step: wire::handover::TAKEN,
+        reserved: 0,
+    };
+    let Ok(Record::Event { event: Event::Handover { handover, .. }, .. }) = decode(record.as_bytes()) else {
+        panic!("a handover");
+    };
+    let expected = Handover {
+        item: NonZeroU64::new(64).unwrap(),
+        tid: 43,
+        context: NonZeroU64::new(128),
+        is_taken: true,
+    };
+    assert_eq!(handover, expected);
+    record.step = 3;
+    assert!(matches!(decode(record.as_bytes()), Err(Error::Unknown("step"))));
+    record.item = 0;
+    assert!(matches!(decode(record.as_bytes()), Ok(Record::Nothing)));
 }
 
 #[test]
