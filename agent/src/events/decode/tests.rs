@@ -61,6 +61,7 @@ fn state_record(old_state: u16, new_state: u16) -> StateRecord {
 fn slice_record(cause: u32, id: f64, trigger: f64) -> SliceRecord {
     SliceRecord {
         header: header::<SliceRecord>(kind::SLICE, 0),
+        begun_at_ns: 4_000,
         // A socket cookie, or the bits of an async id.
         conn: if matches!(cause, wire::slice::READ | wire::slice::CONNECT) { 9 } else { 21.0_f64.to_bits() },
         id: id.to_bits(),
@@ -288,7 +289,7 @@ fn an_exec_names_its_file_and_arguments() {
 fn a_slice_says_how_it_began_and_ids_that_are_none_are_nobodys() {
     let slice_of = |record: SliceRecord| match decode(record.as_bytes()) {
         Ok(Record::Event { event: Event::Slice { process, at, slice }, .. }) => {
-            assert_eq!((process, at), (ProcessId { pid: 42, start_ticks: 7 }, Nanos(1_000)));
+            assert_eq!((process, at), (ProcessId { pid: 42, start_ticks: 7 }, Nanos(4_000)));
             assert_eq!((slice.tid, slice.youngest, slice.is_bounded), (43, 30, true));
             slice.cause
         }
