@@ -78,8 +78,9 @@ pub struct LoopEvidence {
     pub slices: u64,
     /// Resources that ran more than once: nobody's.
     pub shared: usize,
-    /// Calls in whose answer another request was answered than theirs: user code hands work over.
-    pub contradicted: u64,
+    /// Calls in whose answer another request was answered than theirs, so that user code hands work over: of those made in the slice of an
+    /// answer, of those made by resources, and of those whose answer a resource takes. More of the same kind are not believed.
+    pub contradicted: [u64; 3],
 }
 
 /// The links of one process.

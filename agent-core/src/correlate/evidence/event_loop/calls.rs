@@ -112,8 +112,8 @@ pub(in crate::correlate) struct Calls {
     proofs: u32,
     /// One said something else: such resources are no evidence here.
     disproven: bool,
-    /// Contradictions ever seen.
-    pub(in crate::correlate) contradicted: u64,
+    /// Contradictions ever seen, of each kind.
+    pub(in crate::correlate) contradicted: [u64; 3],
 }
 
 impl Calls {
@@ -214,7 +214,9 @@ impl Calls {
     }
 
     fn contradict(&mut self, kind: Kind, contradiction: Contradiction) {
-        self.contradicted += 1;
+        if let Some(contradicted) = self.contradicted.get_mut(kind as usize) {
+            *contradicted += 1;
+        }
         let Some(contradictions) = self.contradictions.get_mut(kind as usize) else { return };
         contradictions.push_back(contradiction);
         if contradictions.len() > CONTRADICTIONS_MAX {
@@ -240,10 +242,15 @@ impl Calls {
             call.owner = None;
             return false;
         }
+        if std::mem::take(&mut call.handed_over)
+            && let Some(contradicted) = self.contradicted.get_mut(call.kind as usize)
+        {
+            // It was never the other one's.
+            *contradicted = contradicted.saturating_sub(1);
+        }
         call.owner = Some(owner);
         call.via = owner.via;
         call.kind = Kind::Said;
-        call.handed_over = false;
         true
     }
 
