@@ -16,6 +16,8 @@ use wirespan_core::{
     event::{Event, Nanos},
 };
 
+/// Nothing is held back for longer: of a longer silence one tick is enough.
+const LONGEST_IDLE_NS: u64 = 3_600_000_000_000;
 /// Spans that are handed over at once.
 const BATCH: usize = 512;
 
@@ -103,16 +105,13 @@ impl Player {
                 return;
             };
             let at = when(&event).max(*last);
-            if *last != Nanos(0) && at.since(*last) >= TICK_NS || core.is_due(at) {
-                core.tick(at, &mut drop);
-            }
+            pass(core, *last, at);
             *last = at;
             core.event(&event, &mut drop);
         });
-        self.last = self.last.max(until);
-        if self.core.is_due(self.last) {
-            self.core.tick(self.last, &mut drop);
-        }
+        let until = self.last.max(until);
+        pass(&mut self.core, self.last, until);
+        self.last = until;
     }
 
     /// Nothing more will come.
@@ -121,6 +120,19 @@ impl Player {
         self.act(end);
         self.core.finish(end);
         self
+    }
+}
+
+/// Lets the time between two records pass as it did: what is held back is decided in steps.
+fn pass(core: &mut Core, from: Nanos, until: Nanos) {
+    let idle = until.since(from);
+    if from != Nanos(0) && idle <= LONGEST_IDLE_NS {
+        for tick in 1..idle / TICK_NS {
+            core.tick(Nanos(from.0 + tick * TICK_NS), &mut drop);
+        }
+    }
+    if core.is_due(until) {
+        core.tick(until, &mut drop);
     }
 }
 

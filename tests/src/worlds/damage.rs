@@ -53,7 +53,11 @@ fn replay(world: &mut World, name: &str) -> Result<()> {
     let whole = History::read(&world.scratch().join(RECORDING))?;
     let undamaged = whole.judge(world, &ledger)?.figures;
     let (recall, promise) = (undamaged.client.recall(), runtime.promise.unwrap_or(0.0));
-    ensure!(recall >= promise, "{recall} of the parents were found in what is whole, {promise} are promised");
+    ensure!(
+        recall >= promise,
+        "{recall} of the parents were found in what is whole, {promise} are promised; without: {:?}",
+        undamaged.unparented
+    );
     for damage in DAMAGES {
         let mut sum = Figures::default();
         for seed in 0..TIMES {
