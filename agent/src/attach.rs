@@ -5,6 +5,7 @@
 //! Not here: which processes to observe (see `discover`), what the records mean (see `events`).
 pub mod btf;
 mod cookies;
+mod elf;
 pub mod go;
 pub mod hooks;
 mod kernel;
