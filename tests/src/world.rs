@@ -67,12 +67,21 @@ impl World {
 
     /// The agent as the last program of another command.
     pub fn agent_within(&self, wrapper: &[&str]) -> Result<Start> {
+        Ok(self.settle(Start::within(wrapper, &self.wirespan()?)))
+    }
+
+    /// The agent, writing what it sees into a file of that name too.
+    pub fn recorder(&self, file: &str) -> Result<Start> {
+        Ok(self.settle(Start::recording(&self.wirespan()?, &self.scratch().join(file))))
+    }
+
+    fn settle(&self, start: Start) -> Start {
         let socket = self.scratch().join("agent.sock").display().to_string();
-        let start = Start::within(wrapper, &self.wirespan()?).env("WIRESPAN_SOCKET", &socket);
-        Ok(match self.hook {
+        let start = start.env("WIRESPAN_SOCKET", &socket);
+        match self.hook {
             Some(hook) => start.env("WIRESPAN_HOOK", hook),
             None => start,
-        })
+        }
     }
 
     /// Agents of this world see socket calls in this way, not in the best one.

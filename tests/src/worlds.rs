@@ -8,6 +8,7 @@ mod calls;
 mod collector;
 mod commands;
 mod context;
+mod damage;
 mod go;
 mod http;
 mod kernel;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<Scene> {
         collector::SCENES,
         load::SCENES,
         truth::SCENES,
+        damage::SCENES,
     ]
     .concat()
 }

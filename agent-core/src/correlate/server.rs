@@ -144,7 +144,7 @@ impl Correlator {
 
     /// A response begins: who writes it tells whether the calls made by the reader were made for this request.
     pub(super) fn answer_server(&mut self, answering: Answering, out: &mut Vec<Span>) {
-        self.answer_in_context(&answering);
+        self.answer_in_context(&answering, out);
         let Some(node) = self.forest.get_mut(answering.id) else { return };
         let reader = node.opened.actor;
         let head_at = node.opened.head_at;

@@ -16,6 +16,7 @@
 //! `after=<conn>` (nginx sends this for the request of that connection whose response has not, or has, begun).
 mod context_truth;
 mod contexts;
+mod event_lists;
 mod event_loop_truth;
 mod event_loops;
 mod goroutine_truth;
