@@ -168,7 +168,7 @@ fn judge(spans: &[Span], was_lost: bool) -> Result<()> {
             id(call).rsplit_once('.').with_context(|| format!("a call without an id: {call}"))?;
         let kind = truth.split('-').next().unwrap_or_default();
         let (linked, all) = found.entry(kind).or_default();
-        if was_lost && call.attribute("wirespan.unparented") == "after_loss" {
+        if was_lost && call.attribute("wirespan.unparented.reason") == "after_loss" {
             continue;
         }
         *all += 1;
