@@ -16,12 +16,14 @@ mod endings;
 mod exchanges;
 mod hold;
 mod marks;
+mod multiplex;
 mod pairing;
 mod passing;
 mod reading;
 mod recognise;
 mod settings;
 mod stream;
+mod streams;
 mod table;
 
 pub use counts::Counts;
@@ -193,6 +195,7 @@ impl Assembler {
         connection.release_all(&mut ctx);
         connection.settle_tails(None, &mut ctx);
         connection.give_up_all(at, end, &mut ctx);
+        connection.end_all_streams(at, end, &mut ctx);
         connection.clear(&mut ctx);
     }
 
@@ -211,6 +214,7 @@ impl Assembler {
             let Some(connection) = table.get_mut(id) else { return false };
             connection.release_ready(at, &mut ctx);
             connection.settle_tails(Some(at), &mut ctx);
+            connection.settle_streams(at, &mut ctx);
             connection.is_waiting = connection.needs_ticks();
             connection.is_waiting
         });

@@ -206,7 +206,7 @@ impl Connection {
                     && self.streams.of(segment.direction).is_idle()
                     && self.streams.of(speech.requests).buffer.is_empty()
             }
-            Phase::Unknown | Phase::Stopped => false,
+            Phase::Sharing(_) | Phase::Unknown | Phase::Stopped => false,
         }
     }
 }

@@ -29,6 +29,9 @@ impl Connection {
         if matches!(self.phase, Phase::Unknown) && !self.recognise(piece, ctx) {
             return;
         }
+        if matches!(self.phase, Phase::Sharing(_)) {
+            return self.feed_frames(piece, ctx);
+        }
         let direction = piece.direction;
         let mut rest = piece.data;
         let mut is_start = true;
@@ -173,7 +176,7 @@ impl Connection {
         stream.state = State::Searching;
         let given_up = match &mut self.phase {
             Phase::Speaking(speech) => speech.parser.give_up(speech.part(direction), &buffer, &reading),
-            Phase::Unknown | Phase::Stopped => None,
+            Phase::Sharing(_) | Phase::Unknown | Phase::Stopped => None,
         };
         ctx.release(&mut buffer);
         let (Some(given_up), Some(actor)) = (given_up, actor) else {
@@ -282,7 +285,7 @@ impl Connection {
 }
 
 /// FNV-1a of the first 32 bytes: the same at both ends of a connection, on every node.
-fn fingerprint(bytes: &[u8]) -> u64 {
+pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().take(32).fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

@@ -4,4 +4,5 @@ mod duplex;
 mod fixtures;
 mod kernel;
 mod model;
+mod multiplex;
 mod wire;

@@ -193,7 +193,9 @@ impl Correlator {
         let Some(ended) = &node.ended else { return };
         let exact_end = (ended.end == End::Complete && !ended.incomplete.response_end).then_some(ended.at);
         // Without an answer there was either none, or it fell into a gap, and who knows what else did.
-        let gap = ended.incomplete.response_head || (ended.end == End::Complete && ended.answer.is_none());
+        // Where exchanges share a connection a head may be cut because its fields refer to what came before.
+        let is_head_lost = ended.incomplete.response_head && node.opened.stream.is_none();
+        let gap = is_head_lost || (ended.end == End::Complete && ended.answer.is_none());
         let ended_at = ended.at;
         let mut abandoned = false;
         if let Some(process) = self.processes.get_mut(reader.process) {

@@ -199,6 +199,7 @@ impl<'a> Lines<'a> {
             method: text(line.method),
             target: text(target),
             version: line.version,
+            scheme: None,
             host,
             fields: self.fields,
             content_length: self.framing.length(),
