@@ -175,7 +175,7 @@ impl Stage {
             role,
             protocol: "http",
             conn: conn_id(conn, role),
-            stream: None,
+            stream: options.contains(&"shared").then_some(1),
             endpoints: self.endpoints(role, request, conn, options.contains(&"nat")),
             seq: number,
             fingerprint: u64::from(hash(path)),
