@@ -6,6 +6,7 @@
 use crate::exchange::{Answer, Call};
 
 mod foreign;
+pub(crate) mod grpc;
 pub(crate) mod http2;
 mod keep;
 

@@ -4,12 +4,14 @@
 //! are opt-in in the conventions and given when known.
 //! Source: <https://opentelemetry.io/docs/specs/semconv/http/http-spans/> (1.4x); keys are constants of the conventions' crate.
 //! Not here: routes (a later room puts `{method} {http.route}` together), parents (see `correlate`), what may leave (see `redact`).
+mod rpc;
 #[cfg(test)]
 mod tests;
 
 use super::{Attribute, Description, Rules, Status, Value, authority, keys};
 use crate::{
     exchange::{Answer, End, Ended, Field, HttpRequest, HttpResponse, Incomplete, Opened, Role},
+    protocols::grpc,
     redact,
 };
 use authority::Authority;
@@ -36,6 +38,9 @@ const VALUES_MAX: usize = 16;
 /// See [`super::describe`].
 pub(super) fn describe(opened: &Opened, request: &HttpRequest, ended: &Ended, rules: &Rules) -> Description {
     let response = ended.answer.as_ref().map(|Answer::Http(response)| response);
+    if let Some(call) = grpc::read(opened, request, response, ended) {
+        return rpc::describe(opened, request, call, ended, rules);
+    }
     let method = METHODS.into_iter().find(|known| *known == request.method);
     let error = error_type(opened.role, response, ended.end);
     let mut list = List(Vec::with_capacity(ATTRIBUTES));
@@ -73,6 +78,11 @@ fn error_type(role: Role, response: Option<&HttpResponse>, end: End) -> Option<C
     {
         return Some(Cow::Owned(response.status.to_string()));
     }
+    end_error(end)
+}
+
+/// Why an exchange did not complete.
+fn end_error(end: End) -> Option<Cow<'static, str>> {
     match end {
         // What a cap of ours cut short, or a loss of ours hid, did not fail.
         End::Complete | End::Upgraded | End::Evicted | End::Lost => None,

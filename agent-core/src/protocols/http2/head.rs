@@ -82,6 +82,7 @@ impl Block {
         let kept = keep.find(name).or(match name {
             b"content-type" if value.starts_with(b"application/grpc") => Some("content-type"),
             b"grpc-status" => Some("grpc-status"),
+            b"grpc-timeout" => Some("grpc-timeout"),
             _ => None,
         });
         let Some(name) = kept else { return };
