@@ -113,6 +113,28 @@ impl Connection {
         }
     }
 
+    /// The response to the request that is first in line agreed to HTTP/2: its answer comes on the first stream.
+    pub(super) fn switch_to_frames(&mut self, at: Nanos, ctx: &mut Context<'_>) {
+        let requests = self.requests().filter(|requests| {
+            let is_whole = self.streams.of(*requests).is_idle();
+            is_whole && self.pairing.open.len() == 1
+        });
+        let (Some(requests), Some(open)) = (requests, self.pairing.open.pop_front_if(|open| open.certain))
+        else {
+            return self.switch(at, ctx);
+        };
+        let mut multiplex = Multiplex::new(requests, true);
+        multiplex.streams.upgrade(open, at);
+        self.share(multiplex, ctx);
+        self.reading = None;
+        for direction in [Direction::Egress, Direction::Ingress] {
+            self.disarm(direction, ctx);
+            let stream = self.streams.of_mut(direction);
+            ctx.release(&mut stream.buffer);
+            stream.state = State::Framing;
+        }
+    }
+
     /// From here on exchanges share the connection.
     fn share(&mut self, multiplex: Multiplex, ctx: &mut Context<'_>) {
         for direction in [Direction::Egress, Direction::Ingress] {

@@ -29,13 +29,13 @@ impl Connection {
         if matches!(self.phase, Phase::Unknown) && !self.recognise(piece, ctx) {
             return;
         }
-        if matches!(self.phase, Phase::Sharing(_)) {
-            return self.feed_frames(piece, ctx);
-        }
         let direction = piece.direction;
         let mut rest = piece.data;
         let mut is_start = true;
         while !rest.is_empty() {
+            if matches!(self.phase, Phase::Sharing(_)) {
+                return self.feed_frames(Piece { data: rest, ..piece }, ctx);
+            }
             if is_start {
                 self.consider_start(piece, ctx);
             }
@@ -222,6 +222,7 @@ impl Connection {
             Body::UntilClose => stream.begin_body(State::Rest(Rest::UntilClose)),
             Body::Unknown => stream.begin_body(State::Rest(Rest::Adrift)),
             Body::Switch => self.switch(piece.at, ctx),
+            Body::SwitchToHttp2 => self.switch_to_frames(piece.at, ctx),
         }
     }
 

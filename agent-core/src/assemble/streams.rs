@@ -5,6 +5,7 @@
 use super::{
     connection::{Connection, Phase, Piece},
     context::Context,
+    pairing,
     reading::HeadAt,
     stream::State,
 };
@@ -74,6 +75,29 @@ impl Streams {
 
     pub(super) fn is_open(&self, stream: u32) -> bool {
         self.open.contains_key(&stream)
+    }
+
+    /// The request with which the connection was opened is the first stream's, and whole. RFC 7540 §3.2.
+    pub(super) fn upgrade(&mut self, asked: pairing::Open, at: Nanos) {
+        self.newest = 1;
+        let open = Open {
+            id: asked.id,
+            process: asked.process,
+            at: asked.at,
+            is_connect: false,
+            // The agreement was told as the start of an answer.
+            is_answering: asked.answering,
+            answer: None,
+            request: Half {
+                end: Some(asked.request_end.unwrap_or(at)),
+                bytes: asked.request_body_bytes.unwrap_or_default(),
+                is_uncounted: asked.request_body_bytes.is_none(),
+                ..Half::default()
+            },
+            response: Half::default(),
+            incomplete: Incomplete { request_head: asked.request_head_cut, ..Incomplete::default() },
+        };
+        self.open.insert(1, open);
     }
 
     /// Frames of one side were lost.
