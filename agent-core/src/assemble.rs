@@ -60,6 +60,24 @@ pub enum Command {
         /// How many.
         bytes: u32,
     },
+    /// Walk from frame to frame in both directions, and copy every call in full of which anything is wanted; or copy as ever.
+    Frames {
+        /// Which.
+        conn: ConnId,
+        /// Whether to walk.
+        walks: bool,
+    },
+    /// The walk that began at this number is right, and calls may be skipped; or it is not, and has to begin anew.
+    Walk {
+        /// Which.
+        conn: ConnId,
+        /// Direction.
+        direction: Direction,
+        /// Where it began.
+        from: u32,
+        /// Whether a frame began there.
+        is_right: bool,
+    },
     /// The mark is no longer of use.
     Unmark {
         /// Which.

@@ -119,6 +119,7 @@ fn act(
                 },
                 begins_turn,
                 opposite: (begins_turn && other.at != 0)
+                walk: None,
                     .then_some(Reached { at: Nanos(other.at), seq: other.seq }),
             })
         }

@@ -139,6 +139,10 @@ impl Connection {
             self.is_whole = false;
             self.lose_boundary(direction, segment.at, ctx);
         }
+        if let Some(walk) = segment.walk {
+            self.skip_frames(direction, segment.seq, walk, ctx);
+        }
+        let begun = self.begins_frame(direction, segment.seq);
         let Some((data, uncopied)) = self.align(segment, ctx) else { return };
         let stream = self.streams.of_mut(direction);
         stream.copied = stream.copied.saturating_add(u32::try_from(data.len()).unwrap_or(u32::MAX));
@@ -153,6 +157,9 @@ impl Connection {
         }
         let stream = self.streams.of_mut(direction);
         stream.last_at = stream.last_at.max(segment.at);
+        if segment.walk.is_some_and(|walk| walk.begins) {
+            self.judge_walk(direction, segment.seq, begun, ctx);
+        }
         self.consider_mark(direction, ctx);
     }
 

@@ -12,14 +12,13 @@ use super::{
     streams::Streams,
 };
 use crate::{
-    event::{Direction, Nanos},
+    event::{Direction, Nanos, Walk},
     exchange::End,
     protocols::{
         Part,
         http2::{self, Says, Session, Sight, Step},
     },
 };
-use wirespan_common::limits;
 
 /// Times that a direction made no sense before the connection is given up.
 const MALFORMED_MAX: u8 = 4;
@@ -137,9 +136,7 @@ impl Connection {
 
     /// From here on exchanges share the connection.
     fn share(&mut self, multiplex: Multiplex, ctx: &mut Context<'_>) {
-        for direction in [Direction::Egress, Direction::Ingress] {
-            ctx.head(self.id, direction, limits::HEAD_SHARED_BYTES);
-        }
+        ctx.frames(self.id, true);
         self.phase = Phase::Sharing(Box::new(multiplex));
     }
 
@@ -319,6 +316,49 @@ impl Connection {
         }
     }
 
+    /// The kernel side skipped what is directly before a segment: payload and frames that say nothing, up to `ahead` bytes before the
+    /// next frame. What else is missing there is a loss.
+    pub(super) fn skip_frames(&mut self, direction: Direction, seq: u32, walk: Walk, ctx: &mut Context<'_>) {
+        let Connection { phase: Phase::Sharing(shared), streams, .. } = self else { return };
+        let stream = streams.of_mut(direction);
+        let is_all = stream.next.is_some() && stream.ahead(seq).cast_unsigned() == walk.skipped;
+        if walk.skipped == 0 || !is_all || stream.state == State::Searching {
+            return;
+        }
+        ctx.shared.counts.uncopied_body_bytes += u64::from(walk.skipped);
+        ctx.release(&mut stream.buffer);
+        stream.next = Some(seq);
+        stream.state = match walk.ahead {
+            0 => State::Framing,
+            ahead => State::Payload { left: u64::from(ahead), framed: true },
+        };
+        *shared.last.of_mut(direction) = None;
+        let part = shared.part(direction);
+        shared.streams.stop_counting(part);
+    }
+
+    /// Does a frame begin with the segment that comes next? `None`: it is not known.
+    pub(super) fn begins_frame(&self, direction: Direction, seq: u32) -> Option<bool> {
+        let stream = self.streams.of(direction);
+        let is_next = stream.next == Some(seq) && stream.buffer.is_empty();
+        (stream.state != State::Searching).then_some(is_next && stream.state == State::Framing)
+    }
+
+    /// Tells the kernel side whether its walk began with a frame.
+    pub(super) fn judge_walk(
+        &mut self,
+        direction: Direction,
+        from: u32,
+        begun: Option<bool>,
+        ctx: &mut Context<'_>,
+    ) {
+        if matches!(self.phase, Phase::Sharing(_)) {
+            // After a loss it did if the way back was found there.
+            let is_right = begun.unwrap_or_else(|| self.streams.of(direction).state != State::Searching);
+            ctx.walk(self.id, direction, from, is_right);
+        }
+    }
+
     /// Frames of a direction were lost: it is searched for the next one.
     pub(super) fn lose_frames(&mut self, direction: Direction, at: Nanos, ctx: &mut Context<'_>) {
         let Connection { phase: Phase::Sharing(shared), streams, .. } = self else { return };
@@ -357,9 +397,7 @@ impl Connection {
         shared.malformed = shared.malformed.saturating_add(1);
         if !shared.is_confirmed() && !shared.spoken.of(direction) {
             self.end_all_streams(at, End::Lost, ctx);
-            for direction in [Direction::Egress, Direction::Ingress] {
-                ctx.head(self.id, direction, 0);
-            }
+            ctx.frames(self.id, false);
             return self.retract(at, ctx);
         }
         if shared.malformed >= MALFORMED_MAX {

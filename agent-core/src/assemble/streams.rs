@@ -110,6 +110,11 @@ impl Streams {
         self.early.clear();
     }
 
+    /// Bytes of bodies of one side went by uncounted.
+    pub(super) fn stop_counting(&mut self, part: Part) {
+        self.open.values_mut().for_each(|open| open.half(part).is_uncounted = true);
+    }
+
     /// Is there a stream that may be over without anybody having seen it?
     pub(super) fn is_in_doubt(&self) -> bool {
         self.open.values().any(|open| open.response.lost_at.is_some())
@@ -315,8 +320,12 @@ impl Connection {
     fn end_stream(&mut self, stream: u32, at: Nanos, end: End, ctx: &mut Context<'_>) {
         let Phase::Sharing(shared) = &mut self.phase else { return };
         let Some(open) = shared.streams.open.remove(&stream) else { return };
-        let (at, end) = match open.response.end {
-            Some(whole_at) if end != End::Complete => (whole_at, End::Complete),
+        let (at, end) = match (open.response.end, open.response.lost_at) {
+            (Some(whole_at), _) if end != End::Complete => (whole_at, End::Complete),
+            // Its end may be in what was lost.
+            (None, Some(lost_at)) if matches!(end, End::ClientGone | End::ServerGone) => {
+                (lost_at, if open.answer.is_some() { End::Complete } else { End::Lost })
+            }
             _ => (at, end),
         };
         ctx.close(open.process);

@@ -5,4 +5,5 @@ mod fixtures;
 mod kernel;
 mod model;
 mod multiplex;
+mod walker;
 mod wire;

