@@ -19,8 +19,6 @@ pub const ANSWERING_BYTES_PER_OPENING_BYTE: u32 = 8;
 pub const HEAD_ANSWERING_MAX_BYTES: u32 = 32 * 1024;
 /// Bytes copied of a turn that answers on a connection that was seen to pipeline.
 pub const HEAD_PIPELINED_BYTES: u32 = 128 * 1024;
-/// Bytes copied of a turn on a connection whose exchanges share it: answers and requests of many exchanges are one turn.
-pub const HEAD_SHARED_BYTES: u32 = 1 << 30;
 /// Bytes copied of each further short call of a turn that answers, until [`ANSWERING_TURN_BYTES`] are copied in all: answers to
 /// pipelined requests are one turn, and each begins with a call.
 pub const ANSWERING_CALL_BYTES: u32 = 1024;

@@ -243,8 +243,8 @@ pub enum Uncopied {
 pub struct Walk {
     /// Bytes directly before that it skipped: whole calls of which nothing is wanted.
     pub skipped: u32,
-    /// Bytes from there to the next frame.
-    pub ahead: u32,
+    /// Bytes from there to the next frame; `None` inside its header.
+    pub ahead: Option<u32>,
     /// It begins here, on the chance that a frame does: see [`crate::assemble::Command::Walk`].
     pub begins: bool,
 }

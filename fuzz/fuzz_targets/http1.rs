@@ -119,8 +119,8 @@ fn act(
                 },
                 begins_turn,
                 opposite: (begins_turn && other.at != 0)
-                walk: None,
                     .then_some(Reached { at: Nanos(other.at), seq: other.seq }),
+                walk: None,
             })
         }
     };

@@ -144,6 +144,9 @@ impl Connection {
         }
         let begun = self.begins_frame(direction, segment.seq);
         let Some((data, uncopied)) = self.align(segment, ctx) else { return };
+        if let Some(walk) = segment.walk {
+            self.follow_walk(direction, segment.seq, walk);
+        }
         let stream = self.streams.of_mut(direction);
         stream.copied = stream.copied.saturating_add(u32::try_from(data.len()).unwrap_or(u32::MAX));
         stream.last_actor = Some(segment.actor);

@@ -37,7 +37,17 @@ pub(super) struct Multiplex {
     block: Both<Option<HeadAt>>,
     /// The stream that ends with the payload that is being passed over.
     last: Both<Option<u32>>,
+    /// The kernel side's walk is right.
+    trusted: Both<bool>,
     malformed: u8,
+}
+
+/// Where a stream is that has so many bytes to the next frame.
+fn at_frame(ahead: u32) -> State {
+    match ahead {
+        0 => State::Framing,
+        ahead => State::Payload { left: u64::from(ahead), framed: true },
+    }
 }
 
 impl Multiplex {
@@ -49,6 +59,7 @@ impl Multiplex {
             spoken: Both { egress: false, ingress: false },
             block: Both { egress: None, ingress: None },
             last: Both { egress: None, ingress: None },
+            trusted: Both { egress: false, ingress: false },
             malformed: 0,
         }
     }
@@ -322,19 +333,31 @@ impl Connection {
         let Connection { phase: Phase::Sharing(shared), streams, .. } = self else { return };
         let stream = streams.of_mut(direction);
         let is_all = stream.next.is_some() && stream.ahead(seq).cast_unsigned() == walk.skipped;
+        let Some(state) = walk.ahead.map(at_frame) else { return };
         if walk.skipped == 0 || !is_all || stream.state == State::Searching {
             return;
         }
         ctx.shared.counts.uncopied_body_bytes += u64::from(walk.skipped);
         ctx.release(&mut stream.buffer);
         stream.next = Some(seq);
-        stream.state = match walk.ahead {
-            0 => State::Framing,
-            ahead => State::Payload { left: u64::from(ahead), framed: true },
-        };
+        stream.state = state;
         *shared.last.of_mut(direction) = None;
         let part = shared.part(direction);
         shared.streams.stop_counting(part);
+    }
+
+    /// After a loss a walk that was confirmed knows the way back.
+    pub(super) fn follow_walk(&mut self, direction: Direction, seq: u32, walk: Walk) {
+        let Connection { phase: Phase::Sharing(shared), streams, .. } = self else { return };
+        let stream = streams.of_mut(direction);
+        let is_lost = stream.state == State::Searching && stream.next == Some(seq);
+        if let Some(ahead) = walk.ahead
+            && is_lost
+            && !walk.begins
+            && *shared.trusted.of(direction)
+        {
+            stream.state = at_frame(ahead);
+        }
     }
 
     /// Does a frame begin with the segment that comes next? `None`: it is not known.
@@ -352,11 +375,11 @@ impl Connection {
         begun: Option<bool>,
         ctx: &mut Context<'_>,
     ) {
-        if matches!(self.phase, Phase::Sharing(_)) {
-            // After a loss it did if the way back was found there.
-            let is_right = begun.unwrap_or_else(|| self.streams.of(direction).state != State::Searching);
-            ctx.walk(self.id, direction, from, is_right);
-        }
+        let Connection { phase: Phase::Sharing(shared), streams, .. } = self else { return };
+        // After a loss it did if the way back was found there.
+        let is_right = begun.unwrap_or_else(|| streams.of(direction).state != State::Searching);
+        *shared.trusted.of_mut(direction) = is_right;
+        ctx.walk(self.id, direction, from, is_right);
     }
 
     /// Frames of a direction were lost: it is searched for the next one.

@@ -26,7 +26,7 @@ impl Walker {
             let Walker { skipped, trusted, refused, .. } = *self;
             *self = Walker { from: seq, skipped, trusted, refused, ..Walker::default() };
         }
-        let place = Walk { skipped: self.skipped, ahead: self.left, begins };
+        let place = Walk { skipped: self.skipped, ahead: self.key.is_empty().then_some(self.left), begins };
         let is_trusted = self.from == self.trusted;
         let mut wanted = self.is_wanted || !self.key.is_empty();
         let mut rest = data.unwrap_or_default();
