@@ -25,7 +25,10 @@ impl Connection {
         self.used_at = at;
         self.release_all(ctx);
         for (direction, reached) in reached {
-            if let Some(reached) = reached {
+            // A FIN has a number too: where exchanges share the connection it would be a gap.
+            let is_fin = matches!(self.phase, Phase::Sharing(_))
+                && reached.is_some_and(|reached| self.streams.of(direction).ahead(reached.seq) == 1);
+            if let Some(reached) = reached.filter(|_| !is_fin) {
                 self.reach(direction, reached, ctx);
             }
         }
