@@ -8,6 +8,7 @@ mod commands;
 mod context;
 mod go;
 mod http;
+mod http2;
 mod kernel;
 mod links;
 mod load;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Scene> {
     [
         kernel::SCENES,
         http::SCENES,
+        http2::SCENES,
         context::SCENES,
         calls::SCENES,
         links::SCENES,
