@@ -13,7 +13,9 @@ use wirespan_common::{
         ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord,
     },
     offsets::{Kernel, Offsets},
-    policy::{ConnectionState, FrameWalk, GoLayout, Mark, NodeLayout, Policy, Process, PythonLayout, WalkTrust},
+    policy::{
+        ConnectionState, FrameWalk, GoLayout, Mark, NodeLayout, Policy, Process, PythonLayout, WalkTrust,
+    },
 };
 
 /// One type's layout.
