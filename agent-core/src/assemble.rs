@@ -12,6 +12,7 @@ use crate::{
 mod connection;
 mod context;
 mod counts;
+mod early;
 mod endings;
 mod exchanges;
 mod hold;
@@ -25,6 +26,7 @@ mod settings;
 mod stream;
 mod streams;
 mod table;
+mod walks;
 
 pub use counts::Counts;
 pub use settings::Settings;

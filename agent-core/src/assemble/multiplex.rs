@@ -12,7 +12,7 @@ use super::{
     streams::Streams,
 };
 use crate::{
-    event::{Direction, Nanos, Walk},
+    event::{Direction, Nanos},
     exchange::End,
     protocols::{
         Part,
@@ -36,18 +36,10 @@ pub(super) struct Multiplex {
     /// The header block that has begun.
     block: Both<Option<HeadAt>>,
     /// The stream that ends with the payload that is being passed over.
-    last: Both<Option<u32>>,
+    pub(super) last: Both<Option<u32>>,
     /// The kernel side's walk is right.
-    trusted: Both<bool>,
+    pub(super) trusted: Both<bool>,
     malformed: u8,
-}
-
-/// Where a stream is that has so many bytes to the next frame.
-fn at_frame(ahead: u32) -> State {
-    match ahead {
-        0 => State::Framing,
-        ahead => State::Payload { left: u64::from(ahead), framed: true },
-    }
 }
 
 impl Multiplex {
@@ -325,61 +317,6 @@ impl Connection {
             self.streams.of_mut(direction).advance(usize::try_from(ahead).unwrap_or(usize::MAX));
             return;
         }
-    }
-
-    /// The kernel side skipped what is directly before a segment: payload and frames that say nothing, up to `ahead` bytes before the
-    /// next frame. What else is missing there is a loss.
-    pub(super) fn skip_frames(&mut self, direction: Direction, seq: u32, walk: Walk, ctx: &mut Context<'_>) {
-        let Connection { phase: Phase::Sharing(shared), streams, .. } = self else { return };
-        let stream = streams.of_mut(direction);
-        let is_all = stream.next.is_some() && stream.ahead(seq).cast_unsigned() == walk.skipped;
-        let Some(state) = walk.ahead.map(at_frame) else { return };
-        if walk.skipped == 0 || !is_all || stream.state == State::Searching {
-            return;
-        }
-        ctx.shared.counts.uncopied_body_bytes += u64::from(walk.skipped);
-        ctx.release(&mut stream.buffer);
-        stream.next = Some(seq);
-        stream.state = state;
-        *shared.last.of_mut(direction) = None;
-        let part = shared.part(direction);
-        shared.streams.stop_counting(part);
-    }
-
-    /// After a loss a walk that was confirmed knows the way back.
-    pub(super) fn follow_walk(&mut self, direction: Direction, seq: u32, walk: Walk) {
-        let Connection { phase: Phase::Sharing(shared), streams, .. } = self else { return };
-        let stream = streams.of_mut(direction);
-        let is_lost = stream.state == State::Searching && stream.next == Some(seq);
-        if let Some(ahead) = walk.ahead
-            && is_lost
-            && !walk.begins
-            && *shared.trusted.of(direction)
-        {
-            stream.state = at_frame(ahead);
-        }
-    }
-
-    /// Does a frame begin with the segment that comes next? `None`: it is not known.
-    pub(super) fn begins_frame(&self, direction: Direction, seq: u32) -> Option<bool> {
-        let stream = self.streams.of(direction);
-        let is_next = stream.next == Some(seq) && stream.buffer.is_empty();
-        (stream.state != State::Searching).then_some(is_next && stream.state == State::Framing)
-    }
-
-    /// Tells the kernel side whether its walk began with a frame.
-    pub(super) fn judge_walk(
-        &mut self,
-        direction: Direction,
-        from: u32,
-        begun: Option<bool>,
-        ctx: &mut Context<'_>,
-    ) {
-        let Connection { phase: Phase::Sharing(shared), streams, .. } = self else { return };
-        // After a loss it did if the way back was found there.
-        let is_right = begun.unwrap_or_else(|| streams.of(direction).state != State::Searching);
-        *shared.trusted.of_mut(direction) = is_right;
-        ctx.walk(self.id, direction, from, is_right);
     }
 
     /// Frames of a direction were lost: it is searched for the next one.

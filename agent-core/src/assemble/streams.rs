@@ -1,16 +1,16 @@
 //! The life of the exchanges that share a connection: opened by a header block, answered, ended when both sides have said all.
 //!
-//! Shape: what frames say in, [`Fact`]s out. A response that is read before its request's record has come waits for it.
+//! Shape: what frames say in, [`Fact`]s out.
 //! Source: RFC 9113 §5.1 (states), §8.1 (messages), §6.4 and §6.8 (giving up).
 use super::{
     connection::{Connection, Phase, Piece},
     context::Context,
+    early::Early,
     pairing,
     reading::HeadAt,
-    stream::State,
 };
 use crate::{
-    event::{Actor, Nanos, ProcessId},
+    event::{Nanos, ProcessId},
     exchange::{Answer, Answering, Call, End, Ended, ExchangeId, Fact, Incomplete, Opened, Role},
     protocols::{
         Part,
@@ -21,8 +21,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Time after a loss for which a stream of which nothing more is seen may yet go on.
 const DOUBT_NS: u64 = 5_000_000_000;
-/// Frames that wait for the record of their request.
-const EARLY_MAX: usize = 256;
 
 /// The exchanges of one connection, by the number of their stream.
 #[derive(Default)]
@@ -30,7 +28,7 @@ pub(super) struct Streams {
     open: BTreeMap<u32, Open>,
     /// The highest stream on which a request was seen.
     newest: u32,
-    early: VecDeque<Early>,
+    pub(super) early: VecDeque<Early>,
 }
 
 /// An exchange that is not over.
@@ -57,15 +55,6 @@ struct Half {
     lost_at: Option<Nanos>,
     /// All bytes of its body were counted.
     is_uncounted: bool,
-}
-
-/// A frame of a response whose request was not seen yet.
-struct Early {
-    stream: u32,
-    at: Nanos,
-    actor: Actor,
-    says: Says,
-    head: HeadAt,
 }
 
 impl Streams {
@@ -210,12 +199,6 @@ impl Connection {
             Says::Reset { code, .. } => self.end_stream(stream, piece.at, End::Reset(code), ctx),
             Says::GoAway { .. } | Says::Nothing | Says::Begins => {}
         }
-    }
-
-    /// Were requests lost, or later ones seen, so that one that is not known will not come?
-    fn is_request_lost(&self, piece: Piece<'_>) -> bool {
-        let requests = self.streams.of(piece.direction.opposite());
-        requests.state == State::Searching || requests.last_at > piece.at
     }
 
     fn open_stream(
@@ -387,35 +370,6 @@ impl Connection {
             .collect();
         for (stream, lost_at, end) in past {
             self.end_stream(stream, lost_at, end, ctx);
-        }
-    }
-
-    /// A response whose request's record is still on its way, on another CPU.
-    fn keep_early(&mut self, piece: Piece<'_>, stream: u32, says: Says, head: HeadAt, ctx: &mut Context<'_>) {
-        let Phase::Sharing(shared) = &mut self.phase else { return };
-        let early = &mut shared.streams.early;
-        if early.len() >= EARLY_MAX {
-            early.pop_front();
-            ctx.shared.counts.unpaired_responses += 1;
-        }
-        early.push_back(Early { stream, at: piece.at, actor: piece.actor, says, head });
-    }
-
-    /// The request has come.
-    fn take_early(&mut self, stream: u32, ctx: &mut Context<'_>) {
-        let Phase::Sharing(shared) = &mut self.phase else { return };
-        if shared.streams.early.is_empty() {
-            return;
-        }
-        let direction = shared.requests.opposite();
-        let (meant, mut others): (VecDeque<Early>, VecDeque<Early>) =
-            std::mem::take(&mut shared.streams.early).into_iter().partition(|early| early.stream == stream);
-        // Requests come in the order of their streams.
-        others.retain(|early| early.stream > stream);
-        shared.streams.early = others;
-        for Early { at, actor, says, head, .. } in meant {
-            let piece = Piece { direction, data: &[], at, actor, begins_turn: false };
-            self.on_frame(piece, Part::Response, says, head, ctx);
         }
     }
 }
