@@ -12,16 +12,16 @@ pub mod capture {
 }
 
 /// Frames, as [`capture::FRAMES`] knows them: a length in three bytes, a type, flags, four bytes that do not matter, and so many bytes of
-/// payload. Wanted are those of a type that is not in [`SKIPPED`](frame::SKIPPED), and those of type 0 that carry [`LAST`](frame::LAST).
+/// payload. Wanted are those of a type that is in [`WANTED`](frame::WANTED), and those of type 0 that carry [`LAST`](frame::LAST).
 pub mod frame {
     /// Bytes of a header that are looked at: length, type, flags.
     pub const KEY_BYTES: u32 = 5;
     /// Bytes of a header after that.
     pub const REST_BYTES: u32 = 4;
-    /// Types that say nothing: a bit each. HTTP/2: DATA, PRIORITY, PING, WINDOW_UPDATE.
-    pub const SKIPPED: u32 = 1 << 0 | 1 << 2 | 1 << 6 | 1 << 8;
+    /// Types that say something: a bit each, modulo 64. HTTP/2: HEADERS, RST_STREAM, SETTINGS, PUSH_PROMISE, GOAWAY, CONTINUATION.
+    pub const WANTED: u64 = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 9;
     /// The flag of type 0 that says something. HTTP/2: END_STREAM.
-    pub const LAST: u32 = 1;
+    pub const LAST: u64 = 1;
     /// [`BytesRecord::ahead`](crate::event::BytesRecord::ahead) inside a header.
     pub const INSIDE_HEADER: u32 = u32::MAX;
 }

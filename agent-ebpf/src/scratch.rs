@@ -90,6 +90,10 @@ pub(crate) struct Walk {
     pub frame_wanted: Opaque<u32>,
     /// 1: something of the call is wanted.
     pub wanted: Opaque<u32>,
+    /// One of [`shape`](crate::handlers::buffer::shape).
+    pub shape: Opaque<u32>,
+    /// Zero.
+    pub reserved_too: u32,
 }
 
 /// An exec record while it is built.
