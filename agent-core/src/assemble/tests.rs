@@ -2,6 +2,7 @@
 mod bounds;
 mod duplex;
 mod fixtures;
+mod hostile;
 mod kernel;
 mod model;
 mod multiplex;

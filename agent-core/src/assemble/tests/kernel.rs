@@ -35,7 +35,6 @@ pub(super) struct Kernel {
     opener: Option<Side>,
     flows: [Flow; 2],
     walks: bool,
-    pub(super) skipped_calls: usize,
     pub(super) events: Vec<Owned>,
 }
 
@@ -61,7 +60,7 @@ impl Kernel {
             opener: None,
             flows,
             walks: false,
-            skipped_calls: 0,
+
             events: Vec::new(),
         }
     }
@@ -126,7 +125,6 @@ impl Kernel {
             if walk.is_none() {
                 flow.seq = flow.seq.wrapping_add(moved);
                 flow.last_at = self.now;
-                self.skipped_calls += 1;
                 return;
             }
         }
