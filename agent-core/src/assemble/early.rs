@@ -14,7 +14,7 @@ use crate::{
 use std::collections::VecDeque;
 
 /// Frames that wait for the record of their request.
-const EARLY_MAX: usize = 256;
+const EARLY_MAX: usize = 64;
 
 /// A frame of a response whose request was not seen yet.
 pub(super) struct Early {

@@ -12,8 +12,10 @@ mod table;
 use bytes::Bytes;
 use table::Table;
 
-/// Bytes of a table that are kept, whatever the peers agree on: older entries become unknown.
-const TABLE_MAX_BYTES: usize = 64 * 1024;
+/// Bytes of a table that are kept, whatever the peers agree on: older entries become unknown. There is one per direction.
+const TABLE_MAX_BYTES: usize = 16 * 1024;
+/// Bytes of a table of which it is not known how large it may be.
+const TABLE_UNKNOWN_BYTES: usize = 8 * 1024;
 /// Bytes of a table before anything else was said (RFC 9113 §6.5.2).
 const TABLE_BYTES: usize = 4096;
 
@@ -42,13 +44,13 @@ impl Decoder {
     /// For a connection whose start was seen, or not.
     pub(crate) fn new(is_whole: bool) -> Decoder {
         // Who knows what was agreed on before: what the encoder has dropped it does not refer to, so too much is never wrong.
-        let bytes = if is_whole { TABLE_BYTES } else { TABLE_MAX_BYTES };
+        let bytes = if is_whole { TABLE_BYTES } else { TABLE_UNKNOWN_BYTES };
         Decoder { table: Table::new(bytes), is_whole }
     }
 
     /// Blocks were lost: what the table holds is unknown until it is learned anew.
     pub(crate) fn forget(&mut self) {
-        self.table.clear(TABLE_MAX_BYTES);
+        self.table.clear(TABLE_UNKNOWN_BYTES);
         self.is_whole = false;
     }
 
