@@ -13,8 +13,17 @@ scenes! { "http2":
     every_stream_of_busy_connections_has_its_own_path_and_status,
     a_connection_that_is_older_than_the_agent_gets_no_wrong_name,
     an_upload_costs_as_many_records_whatever_its_size,
+    calls_of_grpc_python_have_their_method_status_and_duration,
 }
 
+/// Codes of gRPC that the program's calls end with.
+const CODES: [(&str, &str); 5] = [
+    ("OK", "0"),
+    ("CANCELLED", "1"),
+    ("DEADLINE_EXCEEDED", "4"),
+    ("NOT_FOUND", "5"),
+    ("UNIMPLEMENTED", "12"),
+];
 /// Requests of one run; each has a path of its own.
 const REQUESTS: usize = 4_000;
 /// Streams of a connection at once.
@@ -139,5 +148,46 @@ fn an_upload_costs_as_many_records_whatever_its_size(world: &mut World) -> Resul
         println!("        {mib} MiB: {} records, pid {}", finished.counter("assemble.records"), app.pid);
     }
     ensure!(records.iter().all(|records| *records < 400), "an upload cost {records:?} records");
+    Ok(())
+}
+
+fn calls_of_grpc_python_have_their_method_status_and_duration(world: &mut World) -> Result<()> {
+    let root = repository()?;
+    let python = root.join(".cache/grpc/venv/bin/python");
+    let program = root.join("tests/apps/grpc/calls.py");
+    let port = free_port()?;
+    world.serve("grpc-python", port, command(&python).arg(&program).arg("serve").arg(port.to_string()))?;
+    // Both ends.
+    let agent = world.agent()?.exe("*python*").start()?;
+    let (said, _) = output(command(&python).arg(&program).arg("call").arg(port.to_string()), 0)?;
+    agent.expect(&server("t.Calls/None").fact("rpc.grpc.status_code", "12"))?;
+    let finished = agent.stop()?;
+    for line in said.lines() {
+        let mut words = line.split(' ');
+        let (method, status, took) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
+        let (_, code) =
+            CODES.iter().find(|(name, _)| *name == status).context("a status that was not meant")?;
+        let took_ms: u64 = took.parse()?;
+        for kind in ["server", "client"] {
+            let mut spans = finished.spans.iter().filter(|span| {
+                span.kind == kind
+                    && span.attribute("rpc.service") == "t.Calls"
+                    && span.attribute("rpc.method") == method
+                    && span.attribute("rpc.grpc.status_code") == *code
+            });
+            let span = spans.next().with_context(|| format!("no {kind} span of {line}"))?;
+            ensure!(spans.next().is_none(), "more than one {kind} span of {line}");
+            let lasted_ms = span.end_ns.saturating_sub(span.start_ns) / 1_000_000;
+            // The first call opens the connection too.
+            let slack_ms = if lasted_ms < 50 { 100 } else { 50 };
+            ensure!(lasted_ms.abs_diff(took_ms) <= slack_ms, "{line}: {kind} lasted {lasted_ms} ms");
+            ensure!(kind == "client" || !span.parent_id.is_empty(), "{line}: the sender's end was not found");
+        }
+    }
+    println!("        {} calls, each at both ends", said.lines().count());
     Ok(())
 }
