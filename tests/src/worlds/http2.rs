@@ -4,6 +4,7 @@ use crate::{
     expect::server,
     process::{command, output},
     span::Span,
+    wait::{PATIENCE, eventually},
     world::{App, World, free_port, repository},
 };
 use anyhow::{Context, Result, ensure};
@@ -115,7 +116,11 @@ fn a_connection_that_is_older_than_the_agent_gets_no_wrong_name(world: &mut Worl
     let finished = std::thread::scope(|scope| {
         let world = &*world;
         // More than the agent needs to start.
-        let client = scope.spawn(move || load(world, app, "old", 60 * REQUESTS, 10));
+        let client = scope.spawn(move || load(world, app, "old", 100 * REQUESTS, 10));
+        let ledger = world.scratch().join("ledger");
+        eventually("a busy connection", PATIENCE, || {
+            Ok(fs::metadata(&ledger).is_ok_and(|ledger| ledger.len() > 0).then_some(()))
+        })?;
         let agent = start.start()?;
         client.join().map_err(|_| anyhow::anyhow!("the client panicked"))??;
         agent.stop()
@@ -126,6 +131,7 @@ fn a_connection_that_is_older_than_the_agent_gets_no_wrong_name(world: &mut Worl
     let wrong = beyond(&told(named.iter().copied()), &ledger);
     println!("        {} spans are named, {} are not, {wrong} are wrong", named.len(), unnamed.len());
     ensure!(wrong == 0, "{wrong} spans say what nobody asked for");
+    ensure!(!named.is_empty(), "nothing of the connections was understood");
     Ok(())
 }
 
