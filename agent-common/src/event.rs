@@ -28,6 +28,8 @@ pub mod kind {
     pub const BIRTH: u16 = 10;
     /// [`super::SliceRecord`].
     pub const SLICE: u16 = 13;
+    /// [`super::HandoverRecord`].
+    pub const HANDOVER: u16 = 16;
 }
 
 /// Which way bytes moved, seen from the process whose call moved them.
@@ -52,7 +54,7 @@ pub mod source {
 /// |---|---|---|---|
 /// | [`runtime::GO`] | goid of the running goroutine | – | – |
 /// | [`runtime::NGINX`] | sending to an upstream: socket cookie of the client's connection for whose request it is | bytes of that request's response that were sent | – |
-/// | [`runtime::PYTHON`] | address of the context that the thread has entered | – | – |
+/// | [`runtime::PYTHON`] | address of the context that the thread has entered, or that has queued what is sent | when it did that, else 0 | – |
 /// | [`runtime::NODE`] | running async id, as the bits of an `f64` | the one that triggered it, likewise | the youngest, likewise |
 pub mod runtime {
     /// Nobody: the thread is all that is known.
@@ -85,6 +87,8 @@ pub mod register {
     pub const R14: u64 = 7;
     /// `R15`.
     pub const R15: u64 = 8;
+    /// `RSI`.
+    pub const SI: u64 = 9;
 }
 
 /// States of a TCP connection. Source: include/net/tcp_states.h.
@@ -137,7 +141,8 @@ pub mod flags {
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Header {
-    /// When the call returned, monotonic.
+    /// When it was written, of bytes when the call returned, monotonic. Records are read in the order of these times: one about
+    /// the past has that time in a field of its own.
     pub at_ns: u64,
     /// Kernel tgid in the initial pid namespace: user space calls it pid.
     pub tgid: u32,
@@ -214,8 +219,10 @@ const _: () = assert!(size_of::<BytesRecord>() == 136);
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ProgressRecord {
-    /// First. `at_ns` is when the call that passed the mark returned.
+    /// First.
     pub header: Header,
+    /// When the call that passed the mark returned, monotonic.
+    pub passed_at_ns: u64,
     /// Socket cookie.
     pub conn: u64,
     /// Sequence number after the last byte of that call.
@@ -227,7 +234,7 @@ pub struct ProgressRecord {
     /// Zero.
     pub reserved: [u8; 2],
 }
-const _: () = assert!(size_of::<ProgressRecord>() == 48);
+const _: () = assert!(size_of::<ProgressRecord>() == 56);
 
 /// A connection of an observed process changed its TCP state. Written by `inet_sock_set_state`.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -349,6 +356,31 @@ pub struct BirthRecord {
 }
 const _: () = assert!(size_of::<BirthRecord>() == 48);
 
+/// What happened to an item: values of [`HandoverRecord::step`].
+pub mod handover {
+    /// It is about to be put into a queue.
+    pub const PUT: u32 = 1;
+    /// A thread has taken it out.
+    pub const TAKEN: u32 = 2;
+}
+
+/// Work of Python that is handed to a pool of threads. Written in `SimpleQueue.put`, and where `get` or `get_nowait` has its result.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct HandoverRecord {
+    /// First.
+    pub header: Header,
+    /// Address of the item. Addresses are used again when the work is done.
+    pub item: u64,
+    /// Address of the context that the thread had entered; 0 if none.
+    pub context: u64,
+    /// One of [`handover`].
+    pub step: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+const _: () = assert!(size_of::<HandoverRecord>() == 56);
+
 /// How a slice of an event loop began: values of [`SliceRecord::cause`].
 pub mod slice {
     /// Bytes were received on a connection; `id` is the callback's, if one was called.
@@ -373,8 +405,10 @@ pub mod slice {
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SliceRecord {
-    /// First. `at_ns` is when the slice began.
+    /// First.
     pub header: Header,
+    /// When the slice began, monotonic.
+    pub begun_at_ns: u64,
     /// Socket cookie, or see [`slice::RESOLVED`].
     pub conn: u64,
     /// Async id, as the bits of an `f64`; 0 is none.
@@ -388,4 +422,4 @@ pub struct SliceRecord {
     /// Bits, see [`slice`].
     pub flags: u32,
 }
-const _: () = assert!(size_of::<SliceRecord>() == 72);
+const _: () = assert!(size_of::<SliceRecord>() == 80);

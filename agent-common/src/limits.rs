@@ -37,6 +37,8 @@ pub const POLICIES: u32 = 15_360;
 pub const VECTORS: u32 = 1_024;
 /// Threads inside `tcp_sendmsg` or `tcp_recvmsg`, where kprobes are used: one that waits for bytes holds its row meanwhile.
 pub const INFLIGHT: u32 = 4_096;
+/// Connections of uvloop with bytes that wait to be sent: each holds its row until the loop's end.
+pub const QUEUED: u32 = 8_192;
 /// Threads that run an event loop of Node.js; the one that was idle for longest is forgotten, and begins anew.
 pub const LOOPS: u32 = 4_096;
 /// Ports whose listeners are observed.

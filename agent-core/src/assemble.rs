@@ -162,7 +162,11 @@ impl Assembler {
             Event::Exit { process, at } => self.exit(process, at, out),
             Event::Tick { at } => self.tick(at, out),
             // Nothing of a stream: `correlate` takes these as they are.
-            Event::Claim { .. } | Event::Spawn { .. } | Event::Birth { .. } | Event::Slice { .. } => {}
+            Event::Claim { .. }
+            | Event::Spawn { .. }
+            | Event::Birth { .. }
+            | Event::Handover { .. }
+            | Event::Slice { .. } => {}
         }
     }
 

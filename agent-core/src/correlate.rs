@@ -197,12 +197,16 @@ impl Correlator {
         for id in self.forest.undecided() {
             self.force(id, out);
         }
-        let unfinished = self.forest.unfinished(None);
-        for id in unfinished {
-            if !self.forest.emit_unfinished(id, self.now, out) {
-                self.counts.unfinished += 1;
+        let mut unfinished = self.forest.unfinished(None);
+        // Each that is emitted names another, which may have been passed over by then.
+        loop {
+            let before = unfinished.len();
+            unfinished.retain(|id| !self.forest.emit_unfinished(*id, self.now, out));
+            if unfinished.len() == before {
+                break;
             }
         }
+        self.counts.unfinished += unfinished.len() as u64;
         self.counts.spans += self.forest.take_emitted();
     }
 

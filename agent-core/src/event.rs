@@ -58,8 +58,16 @@ impl Actor {
     /// The context that the thread had entered, of a Python program.
     pub fn context(self) -> Option<NonZeroU64> {
         match self.task {
-            Some(Task::Context(address)) => Some(address),
+            Some(Task::Context(address) | Task::Queued { context: address, .. }) => Some(address),
             _ => None,
+        }
+    }
+
+    /// When that context was at its address, of what the thread did at `at`.
+    pub fn context_since(self, at: Nanos) -> Nanos {
+        match self.task {
+            Some(Task::Queued { at, .. }) => at,
+            _ => at,
         }
     }
 
@@ -91,6 +99,13 @@ pub enum Task {
     Goroutine(NonZeroU64),
     /// Python: the address of the context that the thread has entered. Addresses are used again.
     Context(NonZeroU64),
+    /// Python: the context that had queued the bytes that were sent, and when.
+    Queued {
+        /// Its address.
+        context: NonZeroU64,
+        /// When: by now the address may be another's.
+        at: Nanos,
+    },
     /// nginx: for whose request it sends to an upstream; `None` where it does not, or does not say.
     Nginx(Option<Proxied>),
     /// Node.js: what its event loop says.
@@ -313,6 +328,19 @@ pub struct Birth {
     pub creator: Option<NonZeroU64>,
 }
 
+/// Work of Python is handed to a pool of threads: put into its queue, and later taken out by one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// Its address. Addresses are used again when the work is done.
+    pub item: NonZeroU64,
+    /// Who put or took it.
+    pub tid: u32,
+    /// The context that this thread had entered.
+    pub context: Option<NonZeroU64>,
+    /// Taken, or else put.
+    pub is_taken: bool,
+}
+
 /// One thing the kernel side saw.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
@@ -370,6 +398,15 @@ pub enum Event<'a> {
         at: Nanos,
         /// Which.
         birth: Birth,
+    },
+    /// Work was put into a queue of a pool of threads, or taken out.
+    Handover {
+        /// Its process.
+        process: ProcessId,
+        /// When.
+        at: Nanos,
+        /// Which.
+        handover: Handover,
     },
     /// An event loop began another part of its work, and that had an effect.
     Slice {

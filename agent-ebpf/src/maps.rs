@@ -49,6 +49,11 @@ pub(crate) static INFLIGHT: LruHashMap<u64, InflightCall> = LruHashMap::with_max
 #[map]
 pub(crate) static LOOPS: LruHashMap<u64, EventLoop> = LruHashMap::with_max_entries(limits::LOOPS, 0);
 
+/// Socket cookie → [`Queued`], for uvloop. Inserted when bytes are queued, deleted when the next are sent; what is left when a
+/// connection ends before that is evicted (LRU).
+#[map]
+pub(crate) static QUEUED: LruHashMap<u64, Queued> = LruHashMap::with_max_entries(limits::QUEUED, 0);
+
 /// [`reason::Reason`] → how often, per CPU.
 #[map]
 pub(crate) static REASONS: PerCpuArray<u64> = PerCpuArray::with_max_entries(reason::ROWS, 0);
@@ -86,6 +91,16 @@ pub(crate) struct InflightCall {
     pub flags: u32,
     /// Zero.
     pub reserved: u32,
+}
+
+/// Who queued bytes that another context will send.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Queued {
+    /// Address of the context; 0 if none.
+    pub context: u64,
+    /// When.
+    pub at_ns: u64,
 }
 
 /// Where a thread's event loop is. Only the thread itself uses its row.

@@ -5,6 +5,7 @@
 //! Not here: which processes to observe (see `discover`), what the records mean (see `events`).
 pub mod btf;
 mod cookies;
+mod elf;
 pub mod go;
 pub mod hooks;
 mod kernel;
@@ -24,7 +25,7 @@ mod uprobes;
 pub use self::{
     hooks::{HookId, Kind},
     kernel::{Error, Kernel, Settings, survey},
-    losses::ProgramCount,
+    losses::{Misses, ProgramCount},
     processes::Runtime,
     report::{HookReport, Outcome, VariantReport},
 };

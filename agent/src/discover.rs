@@ -12,7 +12,7 @@ mod tests;
 
 pub use addresses::local_addresses;
 pub use proc::{Found, ProcRoot};
-pub use select::{Program, Select, Skip, Verdict, Why};
+pub use select::{Parent, Program, Select, Skip, Verdict, Why};
 
 use std::collections::{HashMap, VecDeque};
 use wirespan_core::{
@@ -24,6 +24,8 @@ use wirespan_core::{
 const FINISHED: usize = 256;
 /// Processes known at once; the kernel's filter holds fewer.
 const KNOWN: usize = 32_768;
+/// How deep processes may stand below the one that was chosen.
+const GENERATIONS: usize = 64;
 
 counters! {
     /// Work and losses of discovery.
@@ -78,13 +80,45 @@ impl Discovery {
             if self.known.contains_key(&process.id.pid) {
                 continue;
             }
-            let parent = ancestor_verdict(process, &found, &self.select);
-            let verdict = self.select.running(process.id.pid, &process.program, &process.listens, parent);
+            let own = self.select.running(process.id.pid, &process.program, &process.listens, None);
+            let is_heir =
+                own == Verdict::Ignore(Skip::NotSelected) && is_below_chosen(process, &found, &self.select);
+            let verdict = if is_heir { Verdict::Observe(Why::Pid) } else { own };
             let known = Known { id: process.id, program: process.program.clone(), verdict, since: now };
             self.remember(known.clone());
             chosen.push(known);
         }
+        self.follow(&mut chosen);
         chosen
+    }
+
+    /// Those that observed processes have started before they were, and that run the same programs.
+    fn follow(&mut self, changed: &mut Vec<Known>) {
+        for _ in 0..GENERATIONS {
+            let heirs: Vec<Known> = self.known.values().filter_map(|known| self.heir(known)).collect();
+            if heirs.is_empty() {
+                return;
+            }
+            for heir in heirs {
+                self.remember(heir.clone());
+                changed.retain(|known| known.id != heir.id);
+                changed.push(heir);
+            }
+        }
+    }
+
+    /// This process, if it is observed for its parent's sake and nobody knew yet.
+    fn heir(&self, known: &Known) -> Option<Known> {
+        if known.verdict != Verdict::Ignore(Skip::NotSelected) {
+            return None;
+        }
+        let verdict = self.select.executed(known.id.pid, &known.program, self.parent(&known.program));
+        verdict.is_observe().then(|| Known { verdict, ..known.clone() })
+    }
+
+    fn parent(&self, program: &Program) -> Option<Parent<'_>> {
+        let Known { program, verdict, .. } = self.known.get(&program.parent)?;
+        Some(Parent { program, verdict: *verdict })
     }
 
     /// A program was executed. `fallback` is what the exec record says of it, for when `/proc` no longer can.
@@ -95,8 +129,7 @@ impl Discovery {
         let found = self.root.one(id.pid).filter(|found| found.id == id);
         let is_gone = found.is_none();
         let program = found.map_or(fallback, |found| found.program);
-        let parent = self.known.get(&program.parent).map(|parent| parent.verdict);
-        let verdict = self.select.executed(id.pid, &program, parent);
+        let verdict = self.select.executed(id.pid, &program, self.parent(&program));
         self.counts.gone += u64::from(is_gone && verdict.is_observe());
         let known = Known { id, program, verdict, since: at };
         self.remember(known.clone());
@@ -120,17 +153,22 @@ impl Discovery {
         Some(child)
     }
 
-    /// A process began to listen on `port`.
-    pub fn listen(&mut self, id: ProcessId, port: u16, at: Nanos) -> Option<Known> {
+    /// A process began to listen on `port`: whose verdicts changed, its own first.
+    pub fn listen(&mut self, id: ProcessId, port: u16, at: Nanos) -> Vec<Known> {
         if self.known.get(&id.pid).is_none_or(|known| known.id != id) {
-            let found = self.root.one(id.pid).filter(|found| found.id == id)?;
+            let Some(found) = self.root.one(id.pid).filter(|found| found.id == id) else { return Vec::new() };
             let verdict = self.select.running(id.pid, &found.program, &[], None);
             self.remember(Known { id, program: found.program, verdict, since: at });
         }
-        let known = self.known.get_mut(&id.pid)?;
-        let verdict = self.select.listening(known.verdict, port)?;
+        let Some(known) = self.known.get_mut(&id.pid) else { return Vec::new() };
+        let Some(verdict) = self.select.listening(known.verdict, port) else { return Vec::new() };
         known.verdict = verdict;
-        Some(known.clone())
+        let mut changed = vec![known.clone()];
+        // Whoever hands sockets to its workers may listen when they run already.
+        if verdict.is_observe() {
+            self.follow(&mut changed);
+        }
+        changed
     }
 
     /// A process ended.
@@ -206,15 +244,18 @@ impl Discovery {
     }
 }
 
-/// The verdict that a running process inherits from the nearest ancestor chosen by pid: workers of a chosen master.
-fn ancestor_verdict(process: &Found, all: &[Found], select: &Select) -> Option<Verdict> {
+/// It was started by a process chosen by pid, or by one that was: a worker of a chosen master.
+fn is_below_chosen(process: &Found, all: &[Found], select: &Select) -> bool {
     let parents: HashMap<u32, u32> = all.iter().map(|found| (found.id.pid, found.program.parent)).collect();
     let mut pid = process.program.parent;
-    for _ in 0..64 {
+    for _ in 0..GENERATIONS {
         if select.pids.contains(&pid) {
-            return Some(Verdict::Observe(Why::Pid));
+            return true;
         }
-        pid = *parents.get(&pid)?;
+        match parents.get(&pid) {
+            Some(parent) => pid = *parent,
+            None => return false,
+        }
     }
-    None
+    false
 }

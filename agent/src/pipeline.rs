@@ -8,6 +8,7 @@ mod observer;
 mod passed;
 mod replay;
 mod settings;
+mod told;
 
 pub use replay::replay;
 pub use settings::select;

@@ -1,7 +1,9 @@
 //! The ring as a file: what `record` writes and `replay` reads, so that every field report becomes a test.
 //!
 //! Shape: a magic line, then frames of `kind: u8, len: u32 little endian, len bytes`. The first frame is [`Meta`] as JSON;
-//! the others are ring records as the kernel wrote them, and the facts of each process as JSON, before its first record.
+//! the others are ring records as the kernel wrote them, the facts of each process as JSON, before its first record, and
+//! when it was noticed that records were lost, and until when the agent looked, as `u64` little endian: what a replay may
+//! conclude depends on both.
 //! Clock: records carry monotonic time; `Meta` carries the offset to Unix time, so a replay prints the times of the original.
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
@@ -10,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use thiserror::Error;
+use wirespan_core::event::Nanos;
 
 /// First bytes of every recording; the digit is the format's version.
 const MAGIC: &[u8; 12] = b"wirespan-r1\n";
@@ -19,6 +22,8 @@ const MAX_FRAME_BYTES: u32 = 1 << 20;
 const KIND_META: u8 = 0;
 const KIND_RECORD: u8 = 1;
 const KIND_PROCESS: u8 = 2;
+const KIND_LOSS: u8 = 3;
+const KIND_END: u8 = 4;
 
 /// Why a recording cannot be written or read.
 #[derive(Debug, Error)]
@@ -63,6 +68,10 @@ pub enum Frame<'a, P> {
     Record(&'a [u8]),
     /// Facts of a process.
     Process(P),
+    /// It was noticed that records had been lost; when.
+    Loss(Nanos),
+    /// Nothing more came until then. Missing if the recorder was killed.
+    End(Nanos),
 }
 
 /// Writes a recording. Dropping it flushes what it can; [`Writer::finish`] tells whether that worked.
@@ -94,8 +103,14 @@ impl Writer {
         self.json(KIND_PROCESS, facts)
     }
 
-    /// Flushes, and returns how many records were written.
-    pub fn finish(mut self) -> Result<u64, Error> {
+    /// Notes that records were lost, as of `at`.
+    pub fn loss(&mut self, at: Nanos) -> Result<(), Error> {
+        self.frame(KIND_LOSS, &at.0.to_le_bytes())
+    }
+
+    /// Notes that nothing more came until `at`, flushes, and returns how many records were written.
+    pub fn finish(mut self, at: Nanos) -> Result<u64, Error> {
+        self.frame(KIND_END, &at.0.to_le_bytes())?;
         self.file.flush().map_err(|source| self.error(source))?;
         Ok(self.records)
     }
@@ -166,6 +181,8 @@ impl Reader {
             None => Ok(None),
             Some(KIND_RECORD) => Ok(Some(Frame::Record(&self.bytes))),
             Some(KIND_PROCESS) => Ok(Some(Frame::Process(self.parse()?))),
+            Some(KIND_LOSS) => Ok(Some(Frame::Loss(self.time()?))),
+            Some(KIND_END) => Ok(Some(Frame::End(self.time()?))),
             Some(_) => Err(self.damaged()),
         }
     }
@@ -192,6 +209,11 @@ impl Reader {
 
     fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.bytes).map_err(|_| self.damaged())
+    }
+
+    fn time(&self) -> Result<Nanos, Error> {
+        let at = <[u8; 8]>::try_from(self.bytes.as_slice()).map_err(|_| self.damaged())?;
+        Ok(Nanos(u64::from_le_bytes(at)))
     }
 
     fn damaged(&self) -> Error {
@@ -224,6 +246,8 @@ mod tests {
             frames.push(match frame {
                 Frame::Record(bytes) => format!("record {}", bytes.escape_ascii()),
                 Frame::Process(facts) => format!("process {facts}"),
+                Frame::Loss(at) => format!("loss {}", at.0),
+                Frame::End(at) => format!("end {}", at.0),
             });
         }
         Ok(frames)
@@ -233,9 +257,10 @@ mod tests {
         let mut writer = Writer::create(path, &meta()).unwrap();
         writer.process(&"shop").unwrap();
         writer.record(b"abc").unwrap();
+        writer.loss(Nanos(7)).unwrap();
         writer.record(b"").unwrap();
-        assert_eq!(writer.finish().unwrap(), 2);
-        ["process shop", "record abc", "record "].map(str::to_owned).to_vec()
+        assert_eq!(writer.finish(Nanos(9)).unwrap(), 2);
+        ["process shop", "record abc", "loss 7", "record ", "end 9"].map(str::to_owned).to_vec()
     }
 
     #[test]
@@ -269,7 +294,7 @@ mod tests {
         let path = folder.path().join("a");
         sample(&path);
         let mut bytes = std::fs::read(&path).unwrap();
-        let last = bytes.len() - 5;
+        let last = bytes.len() - 13;
         bytes[last] = 99;
         std::fs::write(&path, bytes).unwrap();
         assert!(matches!(read_all(&path), Err(Error::Damaged { at, .. }) if at == last as u64));

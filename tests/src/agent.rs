@@ -53,6 +53,13 @@ impl Start {
         Start { command, exporter: "json", into: None }
     }
 
+    /// `wirespan record FILE` instead of `run`: no spans come of it.
+    pub fn recording(binary: &Path, file: &Path) -> Start {
+        let mut command = command(binary);
+        command.arg("record").arg(file).arg("-v");
+        Start { command, exporter: "json", into: None }
+    }
+
     /// Another exporter instead: then no spans can be read here.
     pub fn exporter(self, exporter: &'static str) -> Start {
         Start { exporter, ..self }

@@ -4,6 +4,7 @@
 //! request asks for), `table` (which programs), `load` (who asks), `stage` (one cell played), `report` (the table).
 //! A runtime is one row of the table and one program under `tests/apps/truth`; nothing else names it.
 pub mod classes;
+pub mod damage;
 pub mod load;
 mod network;
 pub mod plan;

@@ -62,12 +62,21 @@ impl World {
 
     /// The agent, still to be given flags.
     pub fn agent(&self) -> Result<Start> {
+        Ok(self.settle(Start::new(&self.wirespan()?)))
+    }
+
+    /// The agent, writing what it sees into a file of that name too.
+    pub fn recorder(&self, file: &str) -> Result<Start> {
+        Ok(self.settle(Start::recording(&self.wirespan()?, &self.scratch().join(file))))
+    }
+
+    fn settle(&self, start: Start) -> Start {
         let socket = self.scratch().join("agent.sock").display().to_string();
-        let start = Start::new(&self.wirespan()?).env("WIRESPAN_SOCKET", &socket);
-        Ok(match self.hook {
+        let start = start.env("WIRESPAN_SOCKET", &socket);
+        match self.hook {
             Some(hook) => start.env("WIRESPAN_HOOK", hook),
             None => start,
-        })
+        }
     }
 
     /// Agents of this world see socket calls in this way, not in the best one.

@@ -6,6 +6,7 @@ mod calls;
 mod collector;
 mod commands;
 mod context;
+mod damage;
 mod go;
 mod http;
 mod http2;
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Scene> {
         collector::SCENES,
         load::SCENES,
         truth::SCENES,
+        damage::SCENES,
     ]
     .concat()
 }

@@ -5,7 +5,8 @@
 //! | the context that answers a request, since it was read | it is the request's own | `task`, once losses would have been told |
 //! | one whose line of births leads to that | it was answered before, and nobody of the line acted after the answer began | `task`, when it was held |
 //! | one that leads to no request, or to several | – | none, when every request that was open then is answered |
-//! | a thread without a context that had read no request itself | others are read in contexts | none |
+//! | a thread without a context, for work that was handed to it | as for a line of births | as for those |
+//! | another one that had read no request itself | others are read in contexts | none |
 //!
 //! What the rules rest on: see `evidence::context`.
 use super::{
@@ -18,7 +19,7 @@ use super::{
     reason::Unparented,
 };
 use crate::{
-    event::{Birth, Nanos, ProcessId},
+    event::{Birth, Handover, Nanos, ProcessId},
     exchange::{Answering, ExchangeId, Opened},
     spans::{Evidence, Span},
 };
@@ -31,24 +32,45 @@ impl Correlator {
         }
     }
 
+    /// Work was handed to a pool of threads, or taken by one.
+    pub fn handover(&mut self, process: ProcessId, at: Nanos, handover: Handover) {
+        if let Some(process) = self.processes.get_or_insert(process) {
+            process.lineage.hand(handover, at);
+        }
+    }
+
     /// What contexts say of a call that is sent; `None`: they say nothing here.
     pub(super) fn context_prospect(&mut self, opened: &Opened) -> Option<Prospect> {
         let process = self.processes.get_mut(opened.actor.process)?;
-        let Some(address) = opened.actor.context() else {
-            if !process.lineage.is_used || process.open.count() == 0 {
-                return None;
+        let holds = process.threads.holds(opened.actor, false);
+        let is_used = process.lineage.is_used;
+        let id = match opened.actor.context() {
+            Some(address) => {
+                let id = process.lineage.at(address, opened.actor.context_since(opened.at));
+                if let Some(id) = id {
+                    process.lineage.acts(id, opened.at);
+                }
+                // Until the first answer shows who answers, only a thread of which nothing can be known is left to its contexts.
+                if !is_used && (process.lineage.births == 0 || holds != Holds::Several) {
+                    return None;
+                }
+                id
             }
             // A thread that serves requests itself is judged by that.
-            let serves = process.threads.holds(opened.actor, false) != Holds::Nothing;
-            return (!serves).then_some(Prospect::Nobody(Unparented::OtherTask));
+            None if process.open.count() == 0 || holds != Holds::Nothing => return None,
+            None => {
+                let id = process.lineage.in_thread(opened.actor.tid, opened.at);
+                if let Some(id) = id {
+                    process.lineage.acts(id, opened.at);
+                }
+                if !is_used
+                    && (process.open.count() == 1 || !id.is_some_and(|id| process.lineage.has_creator(id)))
+                {
+                    return None;
+                }
+                id
+            }
         };
-        let id = process.lineage.at(address, opened.at);
-        if let Some(id) = id {
-            process.lineage.acts(id, opened.at);
-        }
-        if !process.lineage.is_used {
-            return None;
-        }
         if process.open.count() == 0 {
             process.background.add(opened);
             return Some(Prospect::Nobody(Unparented::NoRequestOpen));
@@ -59,12 +81,13 @@ impl Correlator {
     }
 
     /// A request is being answered: whoever does owns it.
-    pub(super) fn answer_in_context(&mut self, answering: &Answering) {
+    pub(super) fn answer_in_context(&mut self, answering: &Answering, out: &mut Vec<Span>) {
         let Some(node) = self.forest.get(answering.id) else { return };
         let (conn, read_at, reader) = (node.opened.conn, node.opened.head_at, node.opened.actor);
         let Some(process) = self.processes.get_mut(reader.process) else { return };
         let lineage = &mut process.lineage;
-        let owner = answering.actor.context().and_then(|address| lineage.at(address, answering.at));
+        let since = answering.actor.context_since(answering.at);
+        let owner = answering.actor.context().and_then(|address| lineage.at(address, since));
         if let Some(owner) = owner {
             lineage.answer(owner, answering.id, conn, read_at, answering.at);
         }
@@ -73,7 +96,7 @@ impl Correlator {
             self.forest.hold(answering.id);
             self.await_family(Family { request: answering.id, process, read_at, owner });
         } else {
-            lineage.close(answering.id, read_at);
+            self.close_request(answering.id, reader.process, read_at, out);
         }
     }
 

@@ -82,7 +82,7 @@ impl Correlator {
         let server = self.forest.get(owner.request);
         let is_over = server.is_none_or(|node| node.answering.is_some() || node.ended.is_some());
         if is_over {
-            process.loops.calls.outlives(maker.via, owner.request);
+            process.loops.calls.outlives(opened.id, maker.via, owner.request);
             if maker.in_answer {
                 process.loops.calls.is_handed_over(opened.id);
             }

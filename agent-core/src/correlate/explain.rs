@@ -61,6 +61,8 @@ pub struct ContextEvidence {
     pub is_used: bool,
     /// Contexts whose birth was seen.
     pub births: u64,
+    /// Pieces of work that they handed to threads.
+    pub handed: u64,
     /// A context answered requests of two connections at once: only those that are born for a request own it.
     pub is_shared: bool,
     /// Contexts that did nothing after the request that they were born for was answered.
@@ -76,8 +78,9 @@ pub struct LoopEvidence {
     pub slices: u64,
     /// Resources that ran more than once: nobody's.
     pub shared: usize,
-    /// Calls in whose answer another request was answered than theirs: user code hands work over.
-    pub contradicted: u64,
+    /// Calls in whose answer another request was answered than theirs, so that user code hands work over: of those made in the slice of an
+    /// answer, of those made by resources, and of those whose answer a resource takes. More of the same kind are not believed.
+    pub contradicted: [u64; 3],
 }
 
 /// The links of one process.
@@ -137,6 +140,7 @@ pub(super) fn explain(process: &Process) -> ProcessLinks {
         context: ContextEvidence {
             is_used: process.lineage.is_used,
             births: process.lineage.births,
+            handed: process.lineage.handed,
             is_shared: process.lineage.is_shared,
             kept: process.lineage.proofs,
             outlived: process.lineage.outlived,

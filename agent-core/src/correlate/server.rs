@@ -151,7 +151,7 @@ impl Correlator {
     pub(super) fn answer_server(&mut self, answering: Answering, out: &mut Vec<Span>) {
         let shared = self.forest.get(answering.id).is_some_and(|node| node.opened.stream.is_some());
         if !shared {
-            self.answer_in_context(&answering);
+            self.answer_in_context(&answering, out);
         }
         let Some(node) = self.forest.get_mut(answering.id) else { return };
         let reader = node.opened.actor;

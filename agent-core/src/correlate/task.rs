@@ -27,7 +27,7 @@ impl Correlator {
     /// What a language runtime knows of a call that is sent; `None`: nothing, other evidence is asked.
     pub(super) fn task_prospect(&mut self, opened: &Opened) -> Option<Prospect> {
         match opened.actor.task {
-            Some(Task::Context(_)) => self.context_prospect(opened),
+            Some(Task::Context(_) | Task::Queued { .. }) => self.context_prospect(opened),
             // A goroutine may have asked although another thread sends the bytes.
             Some(Task::Goroutine(_)) => self.goroutine_candidate(opened).map(Prospect::from),
             Some(Task::Nginx(named)) => self.nginx_prospect(opened, named),

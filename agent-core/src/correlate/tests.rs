@@ -17,6 +17,7 @@
 //! its connection).
 mod context_truth;
 mod contexts;
+mod event_lists;
 mod event_loop_truth;
 mod event_loops;
 mod goroutine_truth;

@@ -162,7 +162,9 @@ fn say(row: &mut EventLoop, what: Slice, ids: Ids, thread: Thread, process: &Pro
     let header = emit::header_by::<SliceRecord>(kind::SLICE, thread, process);
     let Slice { cause, conn, id, trigger } = what;
     let [_, _, youngest] = ids;
-    emit(&SliceRecord { header, conn, id, trigger, youngest, cause, flags: 0 }, Wake::Timer)
+    let begun_at_ns = header.at_ns;
+    let record = SliceRecord { header, begun_at_ns, conn, id, trigger, youngest, cause, flags: 0 };
+    emit(&record, Wake::Timer)
 }
 
 /// The running thread.
@@ -273,10 +275,9 @@ fn write(row: &mut EventLoop, thread: Thread, process: &Process) -> Result<(), R
     if row.state & WRITTEN != 0 || row.cause == 0 {
         return Ok(());
     }
-    let mut header = emit::header_by::<SliceRecord>(kind::SLICE, thread, process);
-    header.at_ns = row.at_ns;
     let record = SliceRecord {
-        header,
+        header: emit::header_by::<SliceRecord>(kind::SLICE, thread, process),
+        begun_at_ns: row.at_ns,
         conn: row.conn,
         id: row.id,
         trigger: row.trigger,

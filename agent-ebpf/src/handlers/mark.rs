@@ -63,7 +63,7 @@ pub(crate) fn meet<A>(
     } else {
         (*of(&connection.last_at_ns, moved.direction), *of(&connection.last_seq, moved.direction))
     };
-    progress(moved, at_ns, seq, 0)?;
+    progress(moved, place, Passed { at_ns, seq, by_tail: 0 })?;
     Ok(Outcome::Passed { skip: ahead.max(0) as u32 })
 }
 
@@ -84,19 +84,28 @@ pub(crate) fn meet_tail<A>(
     }
     *of_mut(&mut connection.passed, moved.direction) = call.mark.get();
     *of_mut(&mut connection.copied, moved.direction) = 0;
-    progress(moved, place.at_ns, place.reached, 1)
+    progress(moved, place, Passed { at_ns: place.at_ns, seq: place.reached, by_tail: 1 })
 }
 
-/// Reports a mark.
+/// Which call passed a mark: this one or the one before.
+#[derive(Clone, Copy)]
+struct Passed {
+    at_ns: u64,
+    seq: u32,
+    by_tail: u8,
+}
+
+/// Reports a mark. Its record is as old as the one of the call that it comes before or after.
 #[inline(always)]
-fn progress<A>(moved: &Moved<'_, A>, at_ns: u64, seq: u32, by_tail: u8) -> Result<(), Reason> {
+fn progress<A>(moved: &Moved<'_, A>, place: Place, passed: Passed) -> Result<(), Reason> {
     let header = emit::header_by::<ProgressRecord>(kind::PROGRESS, moved.thread, moved.process);
     let record = ProgressRecord {
-        header: Header { at_ns, ..header },
+        header: Header { at_ns: place.at_ns, ..header },
+        passed_at_ns: passed.at_ns,
         conn: moved.cookie,
-        seq,
+        seq: passed.seq,
         direction: moved.direction,
-        by_tail,
+        by_tail: passed.by_tail,
         reserved: [0; 2],
     };
     emit(&record, Wake::Timer)

@@ -148,6 +148,7 @@ impl Registers {
             register::R13 => offset_of!(PtRegs, r13),
             register::R14 => offset_of!(PtRegs, r14),
             register::R15 => offset_of!(PtRegs, r15),
+            register::SI => offset_of!(PtRegs, si),
             _ => return Err(Reason::Internal),
         };
         // The verifier wants a load from the context to be at a place that it knows.

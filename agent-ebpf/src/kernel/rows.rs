@@ -5,8 +5,8 @@
 //! that needs a socket destroyed while one of its calls is running, which holds a reference to it: it cannot happen.
 use crate::{
     maps::{
-        CONNECTIONS, EXEC_SCRATCH, EventLoop, INFLIGHT, InflightCall, LOOPS, POLICIES, PROCESSES, REASONS,
-        SCRATCH, VECTORS, VectorPlace,
+        CONNECTIONS, EXEC_SCRATCH, EventLoop, INFLIGHT, InflightCall, LOOPS, POLICIES, PROCESSES, QUEUED,
+        Queued, REASONS, SCRATCH, VECTORS, VectorPlace,
     },
     scratch::{ExecScratch, Scratch},
 };
@@ -57,6 +57,14 @@ pub(crate) fn vector_place(pid_tgid: u64) -> Option<&'static VectorPlace> {
 #[inline(always)]
 pub(crate) fn inflight_call(key: u64) -> Option<&'static InflightCall> {
     let row = INFLIGHT.get_ptr(key)?;
+    // SAFETY: a map row, see above.
+    unsafe { row.as_ref() }
+}
+
+/// Who queued the bytes that are sent next on a connection.
+#[inline(always)]
+pub(crate) fn queued(cookie: u64) -> Option<&'static Queued> {
+    let row = QUEUED.get_ptr(cookie)?;
     // SAFETY: a map row, see above.
     unsafe { row.as_ref() }
 }

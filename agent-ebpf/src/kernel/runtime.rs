@@ -20,7 +20,7 @@ pub(crate) fn task<A: Access>(
     match process.runtime as u8 {
         runtime::GO => [go::current(thread, process), 0, 0],
         runtime::NGINX => nginx::request(thread, socket, towards).unwrap_or_default(),
-        runtime::PYTHON => [python::current(thread, process), 0, 0],
+        runtime::PYTHON => python::sender(thread, process, socket, towards),
         runtime::NODE => node::ids(),
         _ => [0; 3],
     }

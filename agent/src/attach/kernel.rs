@@ -74,6 +74,8 @@ pub enum Error {
 pub struct Kernel {
     pub(in crate::attach) ebpf: Ebpf,
     pub(in crate::attach) marks: MarkIds,
+    /// Missed ends of sockets as of the last look for dead rows.
+    pub(in crate::attach) ends_swept: u64,
     pub(in crate::attach) images: Images,
     pub(in crate::attach) pythons: Pythons,
     report: Vec<HookReport>,
@@ -118,6 +120,7 @@ impl Kernel {
         Ok(Self {
             ebpf: loader.into_ebpf(),
             marks: MarkIds::default(),
+            ends_swept: 0,
             images: Images::default(),
             pythons: Pythons::default(),
             report,

@@ -1,5 +1,8 @@
 //! What the kernel side lost: its own counters by reason, and what the kernel says of the programs.
-use crate::attach::kernel::{Error, Kernel};
+use crate::attach::{
+    hooks::{HOOKS, HookId},
+    kernel::{Error, Kernel},
+};
 use aya::maps::PerCpuArray;
 use std::{
     fs,
@@ -18,6 +21,45 @@ pub struct ProgramCount {
     pub runs: u64,
     /// Nanoseconds that it ran for, likewise.
     pub run_ns: u64,
+}
+
+/// Events that programs were not run for, by what is missing without them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Misses {
+    /// Bytes, births, callbacks and processes: something that speaks for or against a cause was not seen.
+    pub evidence: u64,
+    /// Changes of a connection's state. They happen in interrupts too, so some are missed under load. No cause is told
+    /// by them: an end that was not seen leaves a request open for longer, and never makes another one its parent.
+    pub states: u64,
+    /// Sockets that were destroyed: each may leave a row that nobody deletes.
+    pub ends: u64,
+}
+
+impl Misses {
+    /// All of them.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.evidence + self.states + self.ends
+    }
+
+    fn add(&mut self, program: &str, misses: u64) {
+        let hook = HOOKS.iter().find(|hook| {
+            hook.variants.iter().flat_map(|way| way.attachments).any(|it| it.program == program)
+        });
+        *match hook.map(|hook| hook.id) {
+            Some(HookId::ConnectionState) => &mut self.states,
+            Some(HookId::ConnectionEnd) => &mut self.ends,
+            _ => &mut self.evidence,
+        } += misses;
+    }
+}
+
+impl FromIterator<ProgramCount> for Misses {
+    fn from_iter<T: IntoIterator<Item = ProgramCount>>(programs: T) -> Self {
+        let mut sums = Self::default();
+        programs.into_iter().for_each(|program| sums.add(&program.program, program.misses));
+        sums
+    }
 }
 
 impl Kernel {
@@ -94,4 +136,25 @@ fn map_fd(map: &aya::maps::Map) -> Option<i32> {
         _ => return None,
     };
     Some(data.fd().as_fd().as_raw_fd())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_tell_of_a_cause_is_missing_evidence() {
+        let count =
+            |program: &str, misses| ProgramCount { program: program.into(), misses, runs: 0, run_ns: 0 };
+        let programs = [
+            count("inet_sock_set_state", 1),
+            count("tcp_destroy_sock", 2),
+            count("sock_send_length", 4),
+            count("python_birth_uprobe", 8),
+            count("a_program_of_no_hook", 16),
+        ];
+        let misses = Misses::from_iter(programs);
+        assert_eq!(misses, Misses { evidence: 28, states: 1, ends: 2 });
+        assert_eq!(misses.total(), 31);
+    }
 }

@@ -4,8 +4,14 @@
 //! The kernel deletes a row with its socket. A row written after that would stay for ever, so each write is followed by a
 //! look whether the connection is still there.
 use crate::attach::kernel::{Error, Kernel};
-use aya::maps::{HashMap, MapData, MapError};
-use wirespan_common::policy::{self, ConnectionState, Policy, armed, capture};
+use aya::{
+    Pod,
+    maps::{HashMap, MapData, MapError},
+};
+use wirespan_common::{
+    limits,
+    policy::{self, ConnectionState, Policy, armed, capture},
+};
 use wirespan_core::{
     assemble::{Command, Mark},
     event::{ConnId, Direction, Event, Nanos, Reached},
@@ -13,6 +19,10 @@ use wirespan_core::{
 
 const POLICIES: &str = "POLICIES";
 const CONNECTIONS: &str = "CONNECTIONS";
+/// Missed ends that are worth a look at all rows: so many rows of `CONNECTIONS` may be dead, one in 64.
+const DEAD_ROWS: u64 = limits::CONNECTIONS as u64 / 64;
+/// A closed connection that was silent for so long is not read again.
+const UNREAD_NS: u64 = 600_000_000_000;
 
 /// Gives every mark an id of its own: the kernel remembers by it which mark was passed.
 #[derive(Debug, Default)]
@@ -79,12 +89,42 @@ impl Kernel {
         policies.insert(conn.0, policy, 0).map_err(failed(POLICIES))?;
         let state = self.state(conn)?;
         if state.is_none() {
-            let map = self.ebpf.map_mut(POLICIES).ok_or(Error::NoMap(POLICIES))?;
-            let mut policies: HashMap<&mut MapData, u64, Policy> =
-                HashMap::try_from(map).map_err(failed(POLICIES))?;
-            found(policies.remove(&conn.0)).map_err(failed(POLICIES))?;
+            self.remove::<Policy>(POLICIES, conn.0)?;
         }
         Ok(state)
+    }
+
+    /// Deletes the rows of connections that are closed and whose sockets were destroyed unseen. `missed_ends`: how often
+    /// `tcp_destroy_sock` was not run until now. All rows are looked at, so only if enough of them may be dead.
+    ///
+    /// # Errors
+    /// When a map cannot be used.
+    pub fn forget_dead_connections(&mut self, missed_ends: u64, now: Nanos) -> Result<(), Error> {
+        if missed_ends.saturating_sub(self.ends_swept) < DEAD_ROWS {
+            return Ok(());
+        }
+        self.ends_swept = missed_ends;
+        let map = self.ebpf.map(CONNECTIONS).ok_or(Error::NoMap(CONNECTIONS))?;
+        let connections: HashMap<&MapData, u64, ConnectionState> =
+            HashMap::try_from(map).map_err(failed(CONNECTIONS))?;
+        let dead: Vec<u64> = connections
+            .iter()
+            .filter_map(Result::ok)
+            .filter(|(_, state)| is_dead(state, now))
+            .map(|(conn, _)| conn)
+            .collect();
+        for conn in dead {
+            self.remove::<ConnectionState>(CONNECTIONS, conn)?;
+            self.remove::<Policy>(POLICIES, conn)?;
+        }
+        Ok(())
+    }
+
+    fn remove<V: Pod>(&mut self, name: &'static str, conn: u64) -> Result<(), Error> {
+        let map = self.ebpf.map_mut(name).ok_or(Error::NoMap(name))?;
+        let mut rows: HashMap<&mut MapData, u64, V> = HashMap::try_from(map).map_err(failed(name))?;
+        found(rows.remove(&conn)).map_err(failed(name))?;
+        Ok(())
     }
 
     /// What the kernel knows of a connection.
@@ -94,6 +134,13 @@ impl Kernel {
             HashMap::try_from(map).map_err(failed(CONNECTIONS))?;
         found(connections.get(&conn.0, 0)).map_err(failed(CONNECTIONS))
     }
+}
+
+/// Is the connection closed, for so long that nobody may still read what is left of it?
+fn is_dead(state: &ConnectionState, now: Nanos) -> bool {
+    let [egress, ingress] = state.last_at_ns;
+    let is_closed = state.ended != 0 || state.closed_from != 0;
+    is_closed && now.since(Nanos(egress.max(ingress))) > UNREAD_NS
 }
 
 /// A mark as the kernel reads it.
@@ -196,6 +243,17 @@ mod tests {
     fn a_direction_that_moved_nothing_has_passed_no_mark() {
         let row = row_of(Mark::Seq(0), 1);
         assert!(passed(CONN, Direction::Ingress, row, state(1, &[0; 8])).is_none());
+    }
+
+    #[test]
+    fn a_row_is_dead_when_its_connection_is_closed_and_nobody_reads_it_any_more() {
+        let late = Nanos(6 + UNREAD_NS);
+        let open = state(1, b"abcdefgh");
+        assert!(!is_dead(&open, late), "open");
+        let closed = ConnectionState { ended: 1, ..open };
+        let unread = ConnectionState { closed_from: 8, ..open };
+        assert!(is_dead(&closed, late) && is_dead(&unread, late), "closed");
+        assert!(!is_dead(&closed, Nanos(7)) && !is_dead(&unread, Nanos(7)), "just now");
     }
 
     #[test]

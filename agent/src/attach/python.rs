@@ -8,10 +8,14 @@
 mod code;
 mod image;
 mod memory;
+mod queue;
+mod uvloop;
 #[cfg(test)]
 mod tests;
 
 pub use code::Place;
+pub use queue::Queue;
+pub use uvloop::Uvloop;
 
 use image::{Image, Names};
 use memory::{Mapped, Memory};
@@ -46,6 +50,8 @@ pub struct Interpreter {
     pub version: String,
     /// The file that holds it, where the agent can open it.
     pub path: PathBuf,
+    /// Its name, as the process sees it.
+    pub name: PathBuf,
     /// Where a thread keeps its context.
     pub layout: Result<PythonLayout, Unknown>,
     /// Where a new context is in a register, as offsets in the file.
@@ -95,6 +101,18 @@ pub fn look(pid: u32) -> Option<Interpreter> {
     })
 }
 
+/// Where a process hands work to other threads. `None`: nothing that is known.
+#[must_use]
+pub fn look_for_queue(pid: u32, interpreter: &Interpreter) -> Option<Queue> {
+    queue::look(pid, &interpreter.path, &interpreter.name)
+}
+
+/// The uvloop of a process. `None`: it has loaded none, or none yet.
+#[must_use]
+pub fn look_for_uvloop(pid: u32) -> Option<Uvloop> {
+    uvloop::look(pid)
+}
+
 fn inspect(pid: u32, mapped: Mapped, image: &Image<'_>) -> Interpreter {
     let Names { copy_current, version, .. } = image.names;
     let minor = minor(image, version);
@@ -110,14 +128,14 @@ fn inspect(pid: u32, mapped: Mapped, image: &Image<'_>) -> Interpreter {
         (Ok(_), None) => Err(Unknown::States),
         (Err(unknown), _) => Err(unknown),
     };
-    let births = code::births(image, copy_current).ok_or(Unknown::Code).map(|mut places| {
+    let births = code::results(image, copy_current).ok_or(Unknown::Code).map(|mut places| {
         let others = memory.map(|(memory, base)| rare(&memory, base, image)).unwrap_or_default();
-        places.extend(others.into_iter().filter_map(|address| code::births(image, address)).flatten());
+        places.extend(others.into_iter().filter_map(|address| code::results(image, address)).flatten());
         places.sort_unstable();
         places.dedup();
         places
     });
-    Interpreter { version, path: mapped.path, layout, births }
+    Interpreter { version, path: mapped.path, name: mapped.name, layout, births }
 }
 
 /// 12 of 3.12. Before 3.11 the file does not say; 3.9 and 3.10 have the same offsets.

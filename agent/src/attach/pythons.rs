@@ -11,11 +11,7 @@ use crate::attach::{
     uprobes::{Image, image_id, probe_of},
 };
 use aya::programs::uprobe::{UProbeAttachPoint, UProbeLinkId, UProbeScope};
-use std::{
-    collections::{HashMap, HashSet},
-    fs::File,
-    path::Path,
-};
+use std::{collections::HashMap, fs::File, path::Path};
 use tracing::debug;
 use wirespan_core::event::{Nanos, ProcessId};
 
@@ -125,6 +121,10 @@ impl Kernel {
     pub fn look_again_at(&mut self, id: ProcessId, now: Nanos) {
         let is_known = self.images.with_probes.values().any(|image| image.users.contains(&id));
         if is_known {
+            // What it loaded meanwhile.
+            if self.pythons.notes.contains_key(&id) {
+                self.attach_uvloop(id);
+            }
             return;
         }
         self.pythons.waiting.retain(|waiting| waiting.id != id);
@@ -143,7 +143,34 @@ impl Kernel {
     fn attach_interpreter(&mut self, id: ProcessId, interpreter: &Interpreter) {
         let Some(image) = File::open(&interpreter.path).ok().as_ref().and_then(image_id) else { return };
         if !self.images.with_probes.contains_key(&image) {
-            let attached = self.attach_births(interpreter);
+            let mut attached = self.attach_births(interpreter);
+            self.attach_queue(id, interpreter, &mut attached);
+            self.images.with_probes.insert(image, attached);
+        }
+        if let Some(image) = self.images.with_probes.get_mut(&image) {
+            image.users.insert(id);
+        }
+        self.attach_uvloop(id);
+    }
+
+    /// Attaches where uvloop is handed what it sends, if the process has loaded it.
+    fn attach_uvloop(&mut self, id: ProcessId) {
+        let Some((needed_for, name)) = probe_of(HookId::PythonQueued) else { return };
+        let Some(uvloop) = python::look_for_uvloop(id.pid) else { return };
+        let Some(image) = File::open(&uvloop.path).ok().as_ref().and_then(image_id) else { return };
+        if !self.images.with_probes.contains_key(&image) {
+            let mut attached = Image::empty();
+            let links = match uvloop.writes.as_slice() {
+                [] => Err("its code is not as expected".to_owned()),
+                places => self.attach_places(name, &uvloop.path, places),
+            };
+            attached.notes.push(match links {
+                Err(reason) => format!("{needed_for}: none, {reason}"),
+                Ok(links) => {
+                    attached.links = links.into_iter().map(|link| (name, link)).collect();
+                    format!("{needed_for}: probes at {}", said(&uvloop.writes))
+                }
+            });
             self.images.with_probes.insert(image, attached);
         }
         if let Some(image) = self.images.with_probes.get_mut(&image) {
@@ -153,7 +180,7 @@ impl Kernel {
 
     /// Attaches all places, or none: with some only, an address that was used again might be taken for the context before.
     fn attach_births(&mut self, interpreter: &Interpreter) -> Image {
-        let mut image = Image { users: HashSet::new(), runtime: None, links: Vec::new(), notes: Vec::new() };
+        let mut image = Image::empty();
         let Some((needed_for, name)) = probe_of(HookId::PythonBirths) else { return image };
         let attached = match &interpreter.births {
             Err(unknown) => Err(unknown.to_string()),
@@ -163,17 +190,37 @@ impl Kernel {
             Err(reason) => format!("{needed_for}: none, {reason}"),
             Ok((places, links)) => {
                 image.links = links.into_iter().map(|link| (name, link)).collect();
-                let offsets: Vec<String> =
-                    places.iter().map(|place| format!("{:#x}", place.offset)).collect();
                 let slow = places.iter().filter(|place| !place.cheap).count();
-                format!(
-                    "{needed_for}: probes at {}, 1 µs each time, 10 µs at {slow} of them",
-                    offsets.join(", ")
-                )
+                format!("{needed_for}: probes at {}, 1 µs each time, 10 µs at {slow} of them", said(places))
             }
         });
         debug!(path = %interpreter.path.display(), notes = image.notes.join("; "), "CPython");
         image
+    }
+
+    /// Attaches where work is put and where it is taken, or neither. Without births nobody would be known to have put it.
+    fn attach_queue(&mut self, id: ProcessId, interpreter: &Interpreter, image: &mut Image) {
+        let Some((needed_for, put)) = probe_of(HookId::PythonPuts).filter(|_| !image.links.is_empty()) else {
+            return;
+        };
+        let Some((_, take)) = probe_of(HookId::PythonTakes) else { return };
+        let attached = match python::look_for_queue(id.pid, interpreter) {
+            None => Err("the code of its queue is not as expected".to_owned()),
+            Some(queue) => self.attach_places(take, &queue.path, &queue.takes).and_then(|takes| {
+                image.links.extend(takes.into_iter().map(|link| (take, link)));
+                let puts = self.attach_places(put, &queue.path, &queue.puts)?;
+                image.links.extend(puts.into_iter().map(|link| (put, link)));
+                Ok(queue)
+            }),
+        };
+        image.notes.push(match attached {
+            Err(reason) => format!("{needed_for}: none, {reason}"),
+            Ok(queue) => {
+                let slow = queue.puts.iter().chain(&queue.takes).filter(|place| !place.cheap).count();
+                let (puts, takes) = (said(&queue.puts), said(&queue.takes));
+                format!("{needed_for}: probes at {puts} and {takes} of its queue, 1 µs each time, 10 µs at {slow} of them")
+            }
+        });
     }
 
     fn attach_places(
@@ -200,6 +247,11 @@ impl Kernel {
         }
         Ok(links)
     }
+}
+
+fn said(places: &[Place]) -> String {
+    let offsets: Vec<String> = places.iter().map(|place| format!("{:#x}", place.offset)).collect();
+    offsets.join(", ")
 }
 
 /// Programs that are called so load the interpreter as a library.

@@ -38,6 +38,13 @@ pub(in crate::attach) struct Image {
     pub(in crate::attach) notes: Vec<String>,
 }
 
+impl Image {
+    /// Of a file that only its processes' runtime knows about.
+    pub(in crate::attach) fn empty() -> Image {
+        Image { users: HashSet::new(), runtime: None, links: Vec::new(), notes: Vec::new() }
+    }
+}
+
 /// A place in a file's code.
 #[derive(Clone, Copy, Debug)]
 struct Spot {
@@ -123,9 +130,9 @@ impl Kernel {
     /// What is known of a process's program, in words, for `explain`.
     #[must_use]
     pub fn program_notes(&self, id: ProcessId) -> Vec<String> {
-        let image = self.images.with_probes.values().find(|image| image.users.contains(&id));
+        let images = self.images.with_probes.values().filter(|image| image.users.contains(&id));
         let own = self.pythons.note(id).map(str::to_owned).into_iter();
-        own.chain(image.map(|image| image.notes.clone()).unwrap_or_default()).collect()
+        own.chain(images.flat_map(|image| image.notes.clone())).collect()
     }
 
     fn leave_image(&mut self, id: ProcessId) {

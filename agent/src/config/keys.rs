@@ -18,7 +18,7 @@ keys! {
     select_exes: Vec<ExeGlob> = "select.exes", ["WIRESPAN_EXES"], Some("--exe"), "", "globs", "[\"python3*\", \"/opt/shop/**\"]", any, false,
         "Observe processes whose executable matches one of these globs, by whole path or by file name.";
     select_ports: Vec<u16> = "select.ports", ["WIRESPAN_PORTS"], Some("--port"), "", "TCP ports", "[8080]", any, false,
-        "Observe processes that listen on one of these ports, and their children.";
+        "Observe processes that listen on one of these ports, and their children of the same program.";
     select_follow_exec: bool = "select.follow_exec", ["WIRESPAN_FOLLOW_EXEC"], None, "true", "", "", any, false,
         "Follow every newly executed program from its first instruction until it is known whether it is wanted. Without this a process \
          that lives for a few milliseconds is missed.";

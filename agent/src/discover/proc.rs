@@ -53,8 +53,11 @@ impl ProcRoot {
         let stat = process.stat().ok()?;
         let is_kernel_thread = stat.flags & PF_KTHREAD != 0;
         let exe = process.exe().map(|path| path.to_string_lossy().into_owned()).unwrap_or(stat.comm);
+        // Followed into the process's own mounts, and found even if it was deleted.
+        let file = fs::metadata(self.0.join(pid.to_string()).join("exe")).ok();
         let program = Program {
             exe,
+            file: file.map(|file| (file.dev(), file.ino())),
             args: process.cmdline().unwrap_or_default(),
             parent: u32::try_from(stat.ppid).unwrap_or(0),
             is_kernel_thread,

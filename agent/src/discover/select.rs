@@ -15,6 +15,15 @@ pub struct Program {
     pub parent: u32,
     /// A thread of the kernel.
     pub is_kernel_thread: bool,
+    /// The executable itself: device and inode. None if it could not be looked at.
+    pub file: Option<(u64, u64)>,
+}
+
+impl Program {
+    /// Both run the same executable, whatever it is called.
+    pub fn is_same_as(&self, other: &Program) -> bool {
+        self.file.is_some() && self.file == other.file
+    }
 }
 
 /// Whom the user wants.
@@ -24,7 +33,8 @@ pub struct Select {
     pub pids: BTreeSet<u32>,
     /// Executables by path or by file name.
     pub exes: Option<GlobSet>,
-    /// Processes that listen on one of these ports, and their children.
+    /// Processes that listen on one of these ports, and those that they start to do the same work: they may be handed connections, or the
+    /// socket that listens, without listening themselves.
     pub ports: BTreeSet<u16>,
     /// The agent itself.
     pub own_pid: u32,
@@ -43,7 +53,7 @@ pub enum Why {
     Exe,
     /// It listens on this port.
     Port(u16),
-    /// Its parent, of this pid, is.
+    /// Its parent, of this pid, is, and it runs the same program.
     ChildOf(u32),
 }
 
@@ -58,6 +68,15 @@ pub enum Skip {
     NotSelected,
     /// Not a program.
     KernelThread,
+}
+
+/// Who started a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Parent<'a> {
+    /// What it runs.
+    pub program: &'a Program,
+    /// What was decided of it.
+    pub verdict: Verdict,
 }
 
 /// The decision about one process.
@@ -83,7 +102,9 @@ impl fmt::Display for Why {
             Why::Pid => f.write_str("chosen by --pid"),
             Why::Exe => f.write_str("chosen by --exe"),
             Why::Port(port) => write!(f, "it listens on port {port}, chosen by --port"),
-            Why::ChildOf(pid) => write!(f, "child of the observed process {pid}"),
+            Why::ChildOf(pid) => {
+                write!(f, "it runs the same program as the observed process {pid}, its parent")
+            }
         }
     }
 }
@@ -102,13 +123,13 @@ impl fmt::Display for Skip {
 }
 
 impl Select {
-    /// A process that already runs, with the ports it listens on and what it inherits from a chosen ancestor.
+    /// A process that already runs, with the ports it listens on.
     pub fn running(
         &self,
         pid: u32,
         program: &Program,
         listens: &[u16],
-        inherited: Option<Verdict>,
+        parent: Option<Parent<'_>>,
     ) -> Verdict {
         if pid == self.own_pid {
             return Verdict::Ignore(Skip::Agent);
@@ -122,11 +143,11 @@ impl Select {
         if let Some(port) = listens.iter().find(|port| self.ports.contains(port)) {
             return Verdict::Observe(Why::Port(*port));
         }
-        self.executed(pid, program, inherited)
+        self.executed(pid, program, parent)
     }
 
     /// A program that has just been executed: it listens on nothing yet.
-    pub fn executed(&self, pid: u32, program: &Program, parent: Option<Verdict>) -> Verdict {
+    pub fn executed(&self, pid: u32, program: &Program, parent: Option<Parent<'_>>) -> Verdict {
         if pid == self.own_pid {
             return Verdict::Ignore(Skip::Agent);
         }
@@ -139,10 +160,13 @@ impl Select {
         if self.exes.as_ref().is_some_and(|globs| matches_exe(globs, program)) {
             return Verdict::Observe(Why::Exe);
         }
-        if let Some(Verdict::Observe(Why::Pid)) = parent {
-            return Verdict::Observe(Why::Pid);
+        match parent {
+            Some(Parent { verdict: Verdict::Observe(Why::Pid), .. }) => Verdict::Observe(Why::Pid),
+            Some(parent) if parent.verdict.is_observe() && parent.program.is_same_as(program) => {
+                Verdict::Observe(Why::ChildOf(program.parent))
+            }
+            _ => Verdict::Ignore(Skip::NotSelected),
         }
-        Verdict::Ignore(Skip::NotSelected)
     }
 
     /// A process with verdict `now` began to listen on `port`: the new verdict, if it changes.

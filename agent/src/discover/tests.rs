@@ -42,7 +42,7 @@ fn id(pid: u32, start_ticks: u32) -> ProcessId {
 }
 
 fn program(exe: &str, parent: u32) -> Program {
-    Program { exe: exe.into(), args: vec![exe.into()], parent, is_kernel_thread: false }
+    Program { exe: exe.into(), args: vec![exe.into()], parent, ..Program::default() }
 }
 
 #[test]
@@ -97,9 +97,43 @@ fn a_program_is_chosen_when_it_begins_to_listen_on_the_port() {
     let mut discovery = discovery(&root, Select { ports: [8080].into(), ..Select::default() });
     let waiting = discovery.exec(id(300, 1), program("/bin/server", 1), NOW);
     assert_eq!(waiting.verdict, Verdict::Ignore(Skip::NotSelected));
-    assert!(discovery.listen(id(300, 1), 9090, NOW).is_none(), "another port changes nothing");
-    let listening = discovery.listen(id(300, 1), 8080, NOW).unwrap();
-    assert_eq!(listening.verdict, Verdict::Observe(Why::Port(8080)));
+    assert!(discovery.listen(id(300, 1), 9090, NOW).is_empty(), "another port changes nothing");
+    let listening = discovery.listen(id(300, 1), 8080, NOW);
+    assert_eq!(verdicts(&listening), [(300, Verdict::Observe(Why::Port(8080)))]);
+}
+
+fn verdicts(changed: &[Known]) -> Vec<(u32, Verdict)> {
+    changed.iter().map(|known| (known.id.pid, known.verdict)).collect()
+}
+
+/// A program that hands sockets to workers, one of which has a worker too, and that starts something else.
+fn workers() -> TempDir {
+    let root = fake(0);
+    for (pid, parent, exe) in
+        [(300, 1, "server"), (301, 300, "server"), (302, 301, "server"), (303, 300, "other")]
+    {
+        let file = root.path().join(exe);
+        fs::write(&file, exe).unwrap();
+        process(root.path(), pid, parent, pid, file.to_str().unwrap());
+    }
+    root
+}
+
+#[test]
+fn workers_that_run_the_same_program_as_whoever_listens_are_chosen_with_it() {
+    let root = workers();
+    let mut discovery = discovery(&root, Select { ports: [8080].into(), ..Select::default() });
+    discovery.scan(NOW);
+    assert_eq!(discovery.observed().count(), 0);
+    let mut changed = verdicts(&discovery.listen(id(300, 300), 8080, NOW));
+    assert_eq!(changed.first(), Some(&(300, Verdict::Observe(Why::Port(8080)))));
+    changed.sort_by_key(|(pid, _)| *pid);
+    let follows = |pid, parent| (pid, Verdict::Observe(Why::ChildOf(parent)));
+    assert_eq!(changed[1..], [follows(301, 300), follows(302, 301)], "and not what else it has started");
+    let file = root.path().join("server");
+    process(root.path(), 304, 300, 304, file.to_str().unwrap());
+    let later = discovery.exec(id(304, 304), program("server", 300), NOW);
+    assert_eq!(later.verdict, Verdict::Observe(Why::ChildOf(300)));
 }
 
 #[test]
@@ -108,8 +142,8 @@ fn whoever_listens_where_spans_go_is_never_observed() {
     let mut discovery = discovery(&root, Select { collector_ports: [4317].into(), ..Select::default() });
     let seen = discovery.exec(id(300, 1), program("/bin/otelcol", 1), NOW);
     assert!(seen.verdict.is_observe());
-    let collector = discovery.listen(id(300, 1), 4317, NOW).unwrap();
-    assert_eq!(collector.verdict, Verdict::Ignore(Skip::Collector(4317)));
+    let collector = discovery.listen(id(300, 1), 4317, NOW);
+    assert_eq!(verdicts(&collector), [(300, Verdict::Ignore(Skip::Collector(4317)))]);
 }
 
 #[test]

@@ -9,15 +9,15 @@ use std::{
 use thiserror::Error;
 use wirespan_common::{
     event::{
-        self as wire, BirthRecord, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, Header,
-        ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord, direction, flags, kind, runtime,
-        source, tcp_state,
+        self as wire, BirthRecord, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord,
+        HandoverRecord, Header, ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord,
+        direction, flags, kind, runtime, source, tcp_state,
     },
     policy::frame,
 };
 use wirespan_core::event::{
-    Actor, AsyncIds, Birth, Cause, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Proxied,
-    Reached, Segment, Slice, Source, Spawn, Task, Uncopied, Wait, Walk,
+    Actor, AsyncIds, Birth, Cause, ConnId, Direction, Ending, Endpoints, Event, Handover, Nanos, ProcessId,
+    Proxied, Reached, Segment, Slice, Source, Spawn, Task, Uncopied, Wait, Walk,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -98,9 +98,15 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
         kind::CLAIM => Ok(claim(fixed(bytes)?)),
         kind::SPAWN => Ok(spawn(fixed(bytes)?)),
         kind::BIRTH => Ok(birth(fixed(bytes)?)),
+        kind::HANDOVER => handover(fixed(bytes)?),
         kind::SLICE => slice(fixed(bytes)?),
         _ => Err(Error::Unknown("kind")),
     }
+}
+
+/// When a record was written, monotonic; `None` if it is shorter than a header.
+pub fn time_of(bytes: &[u8]) -> Option<Nanos> {
+    Header::ref_from_prefix(bytes).ok().map(|(header, _)| Nanos(header.at_ns))
 }
 
 fn fixed<T: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> Result<&T, Error> {
@@ -161,7 +167,7 @@ fn progress(record: &ProgressRecord) -> Result<Record<'_>, Error> {
     Ok(core(Event::Progress {
         conn: ConnId(record.conn),
         direction: direction_of(record.direction)?,
-        reached: Reached { at: Nanos(record.header.at_ns), seq: record.seq },
+        reached: Reached { at: Nanos(record.passed_at_ns), seq: record.seq },
         by_tail: record.by_tail != 0,
     }))
 }
@@ -257,6 +263,18 @@ fn birth(record: &BirthRecord) -> Record<'_> {
     })
 }
 
+fn handover(record: &HandoverRecord) -> Result<Record<'_>, Error> {
+    let Some(item) = NonZeroU64::new(record.item) else { return Ok(Record::Nothing) };
+    let is_taken = match record.step {
+        wire::handover::PUT => false,
+        wire::handover::TAKEN => true,
+        _ => return Err(Error::Unknown("step")),
+    };
+    let Header { at_ns, tid, .. } = record.header;
+    let handover = Handover { item, tid, context: NonZeroU64::new(record.context), is_taken };
+    Ok(core(Event::Handover { process: process(&record.header), at: Nanos(at_ns), handover }))
+}
+
 fn slice(record: &SliceRecord) -> Result<Record<'_>, Error> {
     let (id, trigger) = (async_id(record.id), async_id(record.trigger));
     let is_known = id.is_some() && trigger.is_some();
@@ -278,7 +296,7 @@ fn slice(record: &SliceRecord) -> Result<Record<'_>, Error> {
     let is_bounded = record.flags & wire::slice::IS_BOUNDED != 0;
     let youngest = async_id(record.youngest).unwrap_or_default();
     let slice = Slice { tid: record.header.tid, cause, youngest, is_bounded };
-    Ok(core(Event::Slice { process: process(&record.header), at: Nanos(record.header.at_ns), slice }))
+    Ok(core(Event::Slice { process: process(&record.header), at: Nanos(record.begun_at_ns), slice }))
 }
 
 /// How the socket's owner waits.
@@ -295,7 +313,10 @@ fn task_of(record: &BytesRecord) -> Option<Task> {
     let [first, second, third] = record.task;
     match record.runtime {
         runtime::GO => goid(first).map(Task::Goroutine),
-        runtime::PYTHON => NonZeroU64::new(first).map(Task::Context),
+        runtime::PYTHON => NonZeroU64::new(first).map(|context| match second {
+            0 => Task::Context(context),
+            at => Task::Queued { context, at: Nanos(at) },
+        }),
         runtime::NODE => Some(Task::Async(async_ids(first, second, third).unwrap_or_default())),
         runtime::NGINX => {
             Some(Task::Nginx((first != 0).then_some(Proxied { conn: ConnId(first), begun: second != 0 })))

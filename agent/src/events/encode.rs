@@ -2,19 +2,20 @@
 //!
 //! Shape: [`Event::Progress`] → the bytes that the kernel would have written.
 use wirespan_common::event::{Header, ProgressRecord, direction as abi, kind};
-use wirespan_core::event::{Direction, Event};
+use wirespan_core::event::{Direction, Event, Nanos};
 use zerocopy::IntoBytes;
 
-/// The record of a mark; `None` for every other event.
-pub fn progress_record(event: &Event<'_>) -> Option<Vec<u8>> {
+/// The record of a mark that is told now; `None` for every other event.
+pub fn progress_record(event: &Event<'_>, now: Nanos) -> Option<Vec<u8>> {
     let Event::Progress { conn, direction, reached, by_tail } = *event else { return None };
     let record = ProgressRecord {
         header: Header {
-            at_ns: reached.at.0,
+            at_ns: now.0,
             len: size_of::<ProgressRecord>() as u32,
             kind: kind::PROGRESS,
             ..Header::default()
         },
+        passed_at_ns: reached.at.0,
         conn: conn.0,
         seq: reached.seq,
         direction: if direction == Direction::Egress { abi::EGRESS } else { abi::INGRESS },
@@ -28,14 +29,14 @@ pub fn progress_record(event: &Event<'_>) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::events::{Record, decode};
-    use wirespan_core::event::{ConnId, Nanos, Reached};
+    use wirespan_core::event::{ConnId, Reached};
 
     #[test]
     fn a_mark_is_decoded_as_it_was_encoded() {
         let reached = Reached { at: Nanos(7), seq: 9 };
         let event =
             Event::Progress { conn: ConnId(3), direction: Direction::Ingress, reached, by_tail: true };
-        let bytes = progress_record(&event).unwrap();
+        let bytes = progress_record(&event, Nanos(8)).unwrap();
         let Ok(Record::Event { event: decoded, .. }) = decode(&bytes) else { panic!("not an event") };
         assert_eq!(format!("{decoded:?}"), format!("{event:?}"));
     }

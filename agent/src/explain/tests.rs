@@ -5,8 +5,7 @@ use expect_test::expect;
 use wirespan_core::event::{Nanos, ProcessId};
 
 fn known(verdict: Verdict) -> Known {
-    let program =
-        Program { exe: "/usr/sbin/nginx".into(), args: Vec::new(), parent: 1, is_kernel_thread: false };
+    let program = Program { exe: "/usr/sbin/nginx".into(), parent: 1, ..Program::default() };
     Known { id: ProcessId { pid: 7, start_ticks: 9 }, program, verdict, since: Nanos(0) }
 }
 

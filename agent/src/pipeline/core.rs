@@ -49,6 +49,7 @@ impl Core {
             }
             Event::Spawn { process, at, spawn } => self.correlator.spawn(process, at, spawn),
             Event::Birth { process, at, birth } => self.correlator.birth(process, at, birth),
+            Event::Handover { process, at, handover } => self.correlator.handover(process, at, handover),
             Event::Slice { process, at, slice } => self.correlator.slice(process, at, slice, &mut self.spans),
             Event::Tick { at } => self.correlator.tick(at, &mut self.spans),
             _ => {}
@@ -61,18 +62,20 @@ impl Core {
         now.since(self.ticked) >= TICK_NS
     }
 
-    /// Time has passed; `lost` says that records were lost since the last tick.
-    pub(super) fn tick(&mut self, at: Nanos, lost: bool, obey: &mut dyn FnMut(Command)) {
+    /// Time has passed: every event before `at` has been told.
+    pub(super) fn tick(&mut self, at: Nanos, obey: &mut dyn FnMut(Command)) {
         self.ticked = at;
-        if lost {
-            self.correlator.lost(at);
-        }
         self.event(&Event::Tick { at }, obey);
+    }
+
+    /// Records were lost, it was noticed at `at`.
+    pub(super) fn lost(&mut self, at: Nanos) {
+        self.correlator.lost(at);
     }
 
     /// Nothing more will come: what is finished is decided now.
     pub(super) fn finish(&mut self, at: Nanos) {
-        self.tick(at, false, &mut drop);
+        self.tick(at, &mut drop);
         self.correlator.flush(&mut self.spans);
     }
 

@@ -2,16 +2,21 @@
 //!
 //! Shape: drains the ring on a timer, decides about processes, answers `explain`. Clock: records', and the monotonic clock for ticks.
 //! Invariant: it never waits for anything but the ring; handing spans over and answering do not block.
-use super::{core::Core, passed::Passed, settings};
+use super::{
+    core::Core,
+    passed::Passed,
+    settings,
+    told::{evidence_in_use, kernel_rows},
+};
 use crate::{
-    attach::{self, Kernel},
+    attach::{self, Kernel, Misses},
     config::Config,
     discover::{Discovery, Known, ProcRoot, Program, Verdict, local_addresses},
     enrich::{Host, ProcessFacts, Resources, read},
-    events::{Exec, Record, Ring, decode, progress_record},
+    events::{Exec, Order, Record, Ring, decode, order::SETTLED_NS, progress_record},
     explain::{Count, Explanation, Work, server::Question},
     export,
-    recording::Writer,
+    recording::{self, Writer},
     telemetry::Snapshot,
 };
 use rustix::time::{ClockId, clock_gettime};
@@ -28,8 +33,6 @@ use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 use wirespan_core::{
     assemble::Command,
-    correlate::{LoopEvidence, ProcessLinks, ThreadState},
-    counter::Counter,
     counters,
     event::{Event, Nanos, ProcessId},
 };
@@ -65,6 +68,7 @@ pub(super) struct Observer {
     core: Core,
     exporters: Arc<export::Handle>,
     recorder: Option<Writer>,
+    order: Order,
     passed: Passed<Event<'static>>,
     work: HashMap<ProcessId, Work>,
     counts: Counts,
@@ -76,8 +80,9 @@ pub(super) struct Observer {
 #[derive(Clone, Copy)]
 struct Losses {
     refused: u64,
-    misses: u64,
+    misses: Misses,
     misses_read: Nanos,
+    late: u64,
 }
 
 impl Observer {
@@ -98,10 +103,11 @@ impl Observer {
             core: Core::new(config, addresses, super::seed()),
             exporters,
             recorder,
+            order: Order::default(),
             passed: Passed::new(),
             work: HashMap::new(),
             counts: Counts::default(),
-            losses: Losses { refused: 0, misses: 0, misses_read: now() },
+            losses: Losses { refused: 0, misses: Misses::default(), misses_read: now(), late: 0 },
             swept: now(),
         };
         Ok((observer, ring))
@@ -131,9 +137,11 @@ impl Observer {
         let [shortest, longest] = DRAIN_EVERY;
         let mut pause = shortest;
         while !stop.load(Ordering::Relaxed) {
-            let records = ring.drain(DRAIN_RECORDS, |record| self.record(record));
-            self.tell_passed(records < DRAIN_RECORDS);
-            if self.core.is_due(now()) {
+            let begun = now();
+            let records = ring.drain(DRAIN_RECORDS, |record| self.order.push(record));
+            let seen = if records < DRAIN_RECORDS { begun } else { self.order.newest() };
+            self.act(Nanos(seen.0.saturating_sub(SETTLED_NS)));
+            if self.core.is_due(self.order.settled()) {
                 self.tick();
             }
             self.hand_over();
@@ -146,19 +154,41 @@ impl Observer {
                 ring.wait(pause);
             }
         }
-        while ring.drain(DRAIN_RECORDS, |record| self.record(record)) > 0 {}
-        self.tell_passed(true);
+        while ring.drain(DRAIN_RECORDS, |record| self.order.push(record)) > 0 {}
+        self.act(now());
         self.tick();
         self.core.finish(now());
         self.hand_over();
         let snapshot = self.snapshot();
         if let Some(recorder) = self.recorder.take() {
-            match recorder.finish() {
+            match recorder.finish(now()) {
                 Ok(records) => info!(records, "recording is complete"),
                 Err(error) => error!(%error, "recording is incomplete"),
             }
         }
         snapshot
+    }
+
+    /// Acts on all records before `until`, and on what the kernel's tables said in that time.
+    fn act(&mut self, until: Nanos) {
+        if self.order.counts().late > self.losses.late {
+            self.losses.late = self.order.counts().late;
+            self.tell_loss(now());
+        }
+        let mut order = std::mem::take(&mut self.order);
+        order.release(until, |record| self.record(record));
+        self.order = order;
+        for passed in self.passed.due(until) {
+            if let Some(bytes) = progress_record(&passed, until) {
+                self.keep(|recorder| recorder.record(&bytes));
+            }
+            self.core_event(&passed);
+        }
+    }
+
+    fn tell_loss(&mut self, at: Nanos) {
+        self.keep(|recorder| recorder.loss(at));
+        self.core.lost(at);
     }
 
     fn record(&mut self, bytes: &[u8]) {
@@ -177,9 +207,9 @@ impl Observer {
             Record::Exec(exec) => self.exec(&exec),
             Record::Fork { child, parent, at } => self.fork(parent, child, at),
             Record::Listen { process, local, at } => {
-                if let Some(known) = self.discovery.listen(process, local.port(), at) {
-                    self.decide(&known, None);
-                } else if self.discovery.is_observed(process) {
+                let changed = self.discovery.listen(process, local.port(), at);
+                changed.iter().for_each(|known| self.decide(known, None));
+                if changed.is_empty() && self.discovery.is_observed(process) {
                     self.kernel.look_again_at(process, at);
                 }
             }
@@ -203,6 +233,7 @@ impl Observer {
             Event::Claim { process, .. }
             | Event::Spawn { process, .. }
             | Event::Birth { process, .. }
+            | Event::Handover { process, .. }
             | Event::Slice { process, .. }
                 if !self.discovery.is_observed(*process) =>
             {
@@ -214,7 +245,7 @@ impl Observer {
             }
             _ => {}
         }
-        self.keep(bytes);
+        self.keep(|recorder| recorder.record(bytes));
         self.core_event(event);
     }
 
@@ -229,7 +260,7 @@ impl Observer {
         for command in commands {
             match self.kernel.apply(command) {
                 Ok(None) => {}
-                Ok(Some(passed)) => self.passed.push(passed),
+                Ok(Some(passed)) => self.passed.push(now(), passed),
                 Err(error) => {
                     self.counts.refused_commands += 1;
                     debug!(%error, "cannot obey the core");
@@ -238,20 +269,10 @@ impl Observer {
         }
     }
 
-    /// Marks that had been passed before they were set, in the order of the ring.
-    fn tell_passed(&mut self, is_empty: bool) {
-        for passed in self.passed.due(is_empty) {
-            if let Some(bytes) = progress_record(&passed) {
-                self.keep(&bytes);
-            }
-            self.core_event(&passed);
-        }
-    }
-
     fn exec(&mut self, exec: &Exec<'_>) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let args = exec.args.split(|byte| *byte == 0).filter(|arg| !arg.is_empty()).map(text).collect();
-        let fallback = Program { exe: text(exec.filename), args, parent: 0, is_kernel_thread: false };
+        let fallback = Program { exe: text(exec.filename), args, ..Program::default() };
         let known = self.discovery.exec(exec.process, fallback.clone(), exec.at);
         self.decide(&known, Some(fallback));
     }
@@ -297,9 +318,11 @@ impl Observer {
 
     fn tick(&mut self) {
         let at = now();
-        let lost = self.has_lost(at);
+        if self.has_lost(at) {
+            self.tell_loss(at);
+        }
         let mut commands: Vec<Command> = Vec::new();
-        self.core.tick(at, lost, &mut |command| commands.push(command));
+        self.core.tick(self.order.settled(), &mut |command| commands.push(command));
         self.obey(commands);
         self.kernel.look_again(at);
         if at.since(self.swept) < SWEEP_NS {
@@ -313,6 +336,9 @@ impl Observer {
                 debug!(pid = known.id.pid, %error, "cannot forget a process");
             }
         }
+        if let Err(error) = self.kernel.forget_dead_connections(self.losses.misses.ends, at) {
+            debug!(%error, "cannot delete the rows of connections whose end was missed");
+        }
         let discovery = &self.discovery;
         self.kernel.release_images(|process| discovery.is_observed(process));
     }
@@ -322,10 +348,10 @@ impl Observer {
         let before = self.losses;
         self.losses.refused = self.kernel.refused_records().unwrap_or(before.refused);
         if at.since(before.misses_read) >= MISSES_NS {
-            self.losses.misses = program_misses(&self.kernel);
+            self.losses.misses = self.kernel.misses().into_iter().collect();
             self.losses.misses_read = at;
         }
-        self.losses.refused > before.refused || self.losses.misses > before.misses
+        self.losses.refused > before.refused || self.losses.misses.evidence > before.misses.evidence
     }
 
     fn hand_over(&mut self) {
@@ -340,9 +366,9 @@ impl Observer {
         self.exporters.send(spans, &mut self.resources);
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
+    fn keep(&mut self, write: impl FnOnce(&mut Writer) -> Result<(), recording::Error>) {
         let Some(recorder) = &mut self.recorder else { return };
-        if let Err(error) = recorder.record(bytes) {
+        if let Err(error) = write(recorder) {
             if self.counts.unrecorded == 0 {
                 error!(%error, "cannot write the recording");
             }
@@ -376,79 +402,12 @@ impl Observer {
         snapshot.add(self.discovery.counts().rows());
         snapshot.add(kernel_rows(&self.kernel));
         snapshot.add(self.counts.rows());
+        snapshot.add(self.order.counts().rows());
         self.core.count(&mut snapshot);
         snapshot.add(self.resources.counts().rows());
         snapshot.add(self.exporters.rows());
         snapshot
     }
-}
-
-/// The kernel side's counters: by reason, and programs that the kernel did not run.
-fn kernel_rows(kernel: &Kernel) -> Vec<(Counter, u64)> {
-    let reasons = kernel.reasons().unwrap_or_default();
-    let row = |class, name, unit, doc| Counter { room: "kernel", name, class, unit, doc };
-    let mut rows: Vec<(Counter, u64)> = reasons
-        .into_iter()
-        .map(|(reason, value)| (row(reason.class(), reason.name(), "times", reason.doc()), value))
-        .collect();
-    let doc = "Events that a program was not run for, because it already ran on that CPU.";
-    rows.push((row("loss", "program_misses", "times", doc), program_misses(kernel)));
-    rows.push((row("work", "map_bytes", "bytes", "Kernel memory of all maps."), kernel.map_bytes()));
-    rows
-}
-
-/// Events that programs were not run for.
-fn program_misses(kernel: &Kernel) -> u64 {
-    kernel.misses().iter().map(|program| program.misses).sum()
-}
-
-/// Which evidence a process's links rest on, in words.
-fn evidence_in_use(links: &ProcessLinks) -> String {
-    let thread = &links.thread;
-    let state = match thread.state {
-        ThreadState::Learning => "thread evidence not shown yet",
-        ThreadState::InUse => "threads answer what they read",
-        ThreadState::AnsweredElsewhere => {
-            "no thread evidence: requests are answered by other threads than read them"
-        }
-        ThreadState::Shared => "no thread evidence: one thread has several requests open at once",
-        ThreadState::Goroutines => "no thread evidence: goroutines move between threads",
-    };
-    let task = &links.task;
-    let tasks = if task.named + task.unnamed > 0 {
-        format!(
-            "; nginx: {} calls whose request its structures name, {} that are for none",
-            task.named, task.unnamed
-        )
-    } else if task.claims + task.births > 0 {
-        format!(
-            "; goroutines: {} requests with who asked for them, {} born for requests, at {} `go` statements that keep to theirs and {} that do not",
-            task.claims, task.births, task.sites_in_use, task.sites_withdrawn
-        )
-    } else if links.loops.slices > 0 {
-        let LoopEvidence { slices, shared, contradicted } = links.loops;
-        format!(
-            "; event loops: {slices} parts of their work seen, {shared} resources that are nobody's, {contradicted} calls that were answered for another request"
-        )
-    } else {
-        String::new()
-    };
-    let context = &links.context;
-    let contexts = if context.is_used {
-        format!(
-            "; contexts: {} born, of those that a request was awaiting {} kept to it and {} did not{}",
-            context.births,
-            context.kept,
-            context.outlived,
-            if context.is_shared { "; one answers several requests at once" } else { "" }
-        )
-    } else {
-        String::new()
-    };
-    format!(
-        "{state} (answered by their reader {}, by another {}; proofs {} of {}){tasks}{contexts}",
-        thread.answered_by_reader, thread.answered_elsewhere, thread.proofs, thread.proofs_needed
-    )
 }
 
 /// `CLOCK_MONOTONIC`, as the kernel side's `bpf_ktime_get_ns`.

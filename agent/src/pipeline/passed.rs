@@ -1,25 +1,22 @@
-//! What was read from the kernel's tables, held back until the ring has come as far.
+//! What was read from the kernel's tables, held back until the records have come as far.
 //!
-//! Shape: events pushed while the ring is drained, due when every record written before them has been taken. A table shows the
-//! present, the ring what led to it: told at once, the end of a body would come before the bytes of its middle.
+//! Shape: events with the time at which they were read, due when every record written before that has been acted on. A table
+//! shows the present, the records what led to it: told at once, the end of a body would come before the bytes of its middle.
+use wirespan_core::event::Nanos;
 
-/// Drains of the full length after which everything has been taken that was in the ring at their start: it holds no more records.
-const FULL_DRAINS: u64 = 2;
-
-/// Events and the drain that they were made in.
+/// See the file's doc.
 pub(super) struct Passed<T> {
-    waiting: Vec<(u64, T)>,
-    drains: u64,
+    waiting: Vec<(Nanos, T)>,
 }
 
 impl<T> Passed<T> {
     pub(super) fn new() -> Passed<T> {
-        Passed { waiting: Vec::new(), drains: 0 }
+        Passed { waiting: Vec::new() }
     }
 
-    /// An event that was read just now.
-    pub(super) fn push(&mut self, event: T) {
-        self.waiting.push((self.drains, event));
+    /// An event that was read at `now`.
+    pub(super) fn push(&mut self, now: Nanos, event: T) {
+        self.waiting.push((now, event));
     }
 
     /// Is nothing held back?
@@ -27,15 +24,9 @@ impl<T> Passed<T> {
         self.waiting.is_empty()
     }
 
-    /// A drain has ended, with the ring empty or not: what may be told now, oldest first.
-    pub(super) fn due(&mut self, is_empty: bool) -> Vec<T> {
-        self.drains += 1;
-        let drains = self.drains;
-        let due = self
-            .waiting
-            .iter()
-            .take_while(|(since, _)| is_empty || since.saturating_add(FULL_DRAINS) < drains)
-            .count();
+    /// All records written before `settled` have been acted on: what may be told now, oldest first.
+    pub(super) fn due(&mut self, settled: Nanos) -> Vec<T> {
+        let due = self.waiting.iter().take_while(|(read, _)| *read <= settled).count();
         self.waiting.drain(..due).map(|(_, event)| event).collect()
     }
 }
@@ -45,22 +36,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_ring_has_come_as_far_as_any_table() {
+    fn what_was_read_waits_for_the_records_before_it() {
         let mut passed = Passed::new();
-        passed.push(1);
-        passed.push(2);
-        assert_eq!(passed.due(true), [1, 2]);
+        passed.push(Nanos(5), 'a');
+        passed.push(Nanos(7), 'b');
+        assert!(passed.due(Nanos(4)).is_empty());
+        assert_eq!(passed.due(Nanos(5)), ['a']);
+        assert!(!passed.is_empty());
+        assert_eq!(passed.due(Nanos(9)), ['b']);
         assert!(passed.is_empty());
-    }
-
-    #[test]
-    fn a_ring_that_never_empties_is_drained_twice_in_full() {
-        let mut passed = Passed::new();
-        passed.push(1);
-        assert!(passed.due(false).is_empty());
-        passed.push(2);
-        assert!(passed.due(false).is_empty());
-        assert_eq!(passed.due(false), [1]);
-        assert_eq!(passed.due(false), [2]);
     }
 }

@@ -5,7 +5,7 @@ use super::figures::Figures;
 use crate::{
     agent::Agent,
     expect::server,
-    http::Connection,
+    http::{Connection, request},
     load::{self, Plan},
     wait,
     world::{App, World},
@@ -13,15 +13,19 @@ use crate::{
 use anyhow::{Context, Result};
 use std::{
     collections::BTreeMap,
+    net::{Ipv4Addr, TcpListener},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 const MIB: f64 = (1 << 20) as f64;
+/// Requests that wait at the same time.
+const OPEN: usize = 800;
 
 pub(super) fn run(world: &mut World, figures: &mut Figures) -> Result<()> {
     let app = world.nginx("location / { return 200 ok; }")?;
     memory(world, app, figures)?;
+    open_requests(world, figures)?;
     first_request(world, app, figures)?;
     export_delay(world, app, figures)
 }
@@ -49,6 +53,36 @@ fn memory(world: &World, app: App, figures: &mut Figures) -> Result<()> {
         report.map(|_| most)
     })?;
     figures.at_most("resident memory, most under load", most as f64 / MIB, "MiB", 64.0);
+    agent.stop_and_visit(&mut |_| {})?;
+    Ok(())
+}
+
+/// What is kept of a request that is not answered yet, and of the call that was made for it.
+fn open_requests(world: &mut World, figures: &mut Figures) -> Result<()> {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let upstream = silent.local_addr()?;
+    let app = world.nginx(&format!("location / {{ proxy_pass http://{upstream}; }}"))?;
+    let agent = world.observe(app)?;
+    let mut taken = Vec::new();
+    let mut open = |count: usize| -> Result<u64> {
+        let mut clients = Vec::new();
+        for n in 0..count {
+            let mut client = Connection::open(app.address())?;
+            client.send(request("GET", &format!("/open/{n}"), &[]))?;
+            taken.push(silent.accept()?);
+            clients.push(client);
+        }
+        // Long enough for what was written down last.
+        wait::pass(Duration::from_secs(1));
+        let bytes = agent.process.resident_bytes()?;
+        taken.clear();
+        Ok(bytes)
+    };
+    // The first ones pay for what is allocated once.
+    let few = open(OPEN / 8)?;
+    let many = open(OPEN)?;
+    let each = many.saturating_sub(few) as f64 / (OPEN - OPEN / 8) as f64;
+    figures.known("open request of nginx and its call", each, "bytes");
     agent.stop_and_visit(&mut |_| {})?;
     Ok(())
 }

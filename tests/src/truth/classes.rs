@@ -24,14 +24,14 @@ const CLASSES: [Class; 6] = [
     Class {
         name: "asyncio and uvloop",
         promise: 0.99,
-        rows: &["fastapi-httpx", "fastapi-uvloop", "aiohttp", "aiohttp-uvloop"],
+        rows: &["fastapi-httpx", "fastapi-uvloop", "aiohttp", "aiohttp-uvloop", "aiohttp-executor"],
     },
     Class {
         name: "Node",
         promise: 0.99,
-        rows: &["node-http", "node-fetch", "node-axios", "node-cluster", "node-waits"],
+        rows: &["node-http", "node-fetch", "node-axios", "node-undici", "node-cluster", "node-waits"],
     },
-    Class { name: "Node, user queues", promise: 0.85, rows: &["node-undici", "node-queue", "node-mutex"] },
+    Class { name: "Node, user queues", promise: 0.85, rows: &["node-mix"] },
     Class { name: "Go", promise: 0.99, rows: &["go"] },
     Class { name: "nginx", promise: 0.99, rows: &["nginx", "nginx-brief"] },
 ];

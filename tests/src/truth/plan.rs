@@ -43,6 +43,8 @@ pub struct Rules {
     pub parallel: bool,
     /// Calls per request, at most: a proxy makes one, always.
     pub proxy: bool,
+    /// Calls per request: one to three, as most programs make.
+    pub few: bool,
 }
 
 /// Numbers that look random and are the same every time (splitmix64).
@@ -61,6 +63,11 @@ impl Dice {
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         word ^ (word >> 31)
+    }
+
+    /// A number below `limit`; 0 if that is 0.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit.max(1)
     }
 
     /// One of these numbers, each as often as it is written.
@@ -84,6 +91,7 @@ impl Plan {
         let wanted = match (is_leaf, rules.proxy) {
             (true, _) => 0,
             (false, true) => 1,
+            (false, false) if rules.few => dice.of(&[1, 1, 1, 2, 2, 3]),
             (false, false) if depth <= 1 => dice.of(&[0, 0, 1, 1, 2, 3, 5]),
             (false, false) => dice.of(&[1, 1, 2, 2, 3, 4, 5]),
         };
@@ -149,7 +157,7 @@ impl Plan {
 mod tests {
     use super::*;
 
-    const RULES: Rules = Rules { callers: 1, itself: true, parallel: true, proxy: false };
+    const RULES: Rules = Rules { callers: 1, itself: true, parallel: true, proxy: false, few: false };
 
     fn plans(rules: Rules) -> Vec<Plan> {
         let mut dice = Dice::new(7);
@@ -206,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_proxy_makes_exactly_one_call() {
-        for plan in plans(Rules { callers: 1, itself: false, parallel: false, proxy: true }) {
+        for plan in plans(Rules { callers: 1, itself: false, parallel: false, proxy: true, few: false }) {
             assert!(plan.calls.len() == 1 && plan.calls[0].calls.is_empty(), "{}", plan.path());
             assert_eq!(plan.status, plan.calls[0].status);
         }

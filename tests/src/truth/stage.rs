@@ -8,7 +8,7 @@ use super::{
     translated,
 };
 use crate::{
-    agent::Agent,
+    agent::{Agent, Start},
     ledger::{self, HEADER, Ledger, Row, compare},
     process::command,
     span::Span,
@@ -28,6 +28,8 @@ use std::{
 const POOL: &str = "16";
 /// Longer than the programs work on when no request comes.
 const REST_NS: u64 = 700_000_000;
+/// Longer than the agent holds back a link for something that speaks against it.
+const DOUBT_NS: u64 = 3_000_000_000;
 /// How long spans may take to come after the load has ended.
 const SETTLE: Duration = Duration::from_secs(8);
 
@@ -99,19 +101,41 @@ pub fn play(
     if runtime.translated {
         return translated::play(world, runtime, concurrency, requests, results);
     }
-    let ledger = world.scratch().join("ledger");
-    fs::create_dir_all(&ledger)?;
-    let apps = programs(world, runtime, &ledger)?;
-    let front = *apps.first().context("a runtime has a program")?;
     let exported = world.scratch().join("spans.jsonl");
-    let start = world.agent()?.env("WIRESPAN_REQUEST_HEADERS", HEADER).into_file(exported.clone());
-    let mut start = apps.iter().fold(start, |start, app| start.port(app.port));
-    if runtime.hidden_workers {
-        for worker in children(front.pid)? {
-            start = start.pid(worker);
-        }
-    }
-    let agent = start.start()?;
+    let start = world.agent()?.into_file(exported.clone());
+    let Run { agent, ledger, time } = run(world, start, runtime, concurrency, requests)?;
+    finish(Cell::new(runtime, concurrency, requests, time), ledger, agent, &exported, results)
+}
+
+/// Plays it while the agent writes what it sees into a file of that name in the world's folder; what truly happened.
+pub fn record(
+    world: &mut World,
+    runtime: Runtime,
+    concurrency: usize,
+    requests: u64,
+    file: &str,
+) -> Result<Ledger> {
+    let start = world.recorder(file)?;
+    let Run { agent, ledger, .. } = run(world, start, runtime, concurrency, requests)?;
+    eventually("the end of all doubt", PATIENCE, || Ok(is_quiet(&ledger, DOUBT_NS)?.then_some(())))?;
+    agent.stop()?;
+    Ok(ledger)
+}
+
+/// A load that has ended, and the agent that watched it.
+struct Run {
+    agent: Agent,
+    ledger: Ledger,
+    time: Duration,
+}
+
+fn run(world: &mut World, start: Start, runtime: Runtime, concurrency: usize, requests: u64) -> Result<Run> {
+    let folder = world.scratch().join("ledger");
+    fs::create_dir_all(&folder)?;
+    let apps = programs(world, runtime, &folder)?;
+    let front = *apps.first().context("a runtime has a program")?;
+    let start = start.env("WIRESPAN_REQUEST_HEADERS", HEADER);
+    let agent = apps.iter().fold(start, |start, app| start.port(app.port)).start()?;
 
     let begun = Instant::now();
     let order = Order {
@@ -125,8 +149,7 @@ pub fn play(
     };
     let rows = load::run(order)?;
     let time = begun.elapsed();
-    let whole = complete(&rows, &ledger)?;
-    finish(Cell::new(runtime, concurrency, requests, time), whole, agent, &exported, results)
+    Ok(Run { agent, ledger: complete(&rows, &folder)?, time })
 }
 
 /// Waits for the spans, stops the agent and compares.
@@ -160,7 +183,7 @@ pub(super) fn complete(load: &[Row], folder: &Path) -> Result<Ledger> {
         let rows = [load, &ledger::read(folder)?].concat();
         missing = match Ledger::new(rows, &[SERVICE]) {
             Ok(ledger) => match ledger.unfinished() {
-                None if is_quiet(&ledger)? => return Ok(Some(ledger)),
+                None if is_quiet(&ledger, REST_NS)? => return Ok(Some(ledger)),
                 None => Some("the programs never came to rest".to_owned()),
                 Some(row) => Some(format!("nobody handled {row}")),
             },
@@ -171,10 +194,10 @@ pub(super) fn complete(load: &[Row], folder: &Path) -> Result<Ledger> {
     ledger.with_context(|| missing.unwrap_or_default())
 }
 
-/// Nothing has ended for a while, so nothing will: what works in the background rests when no request comes.
-fn is_quiet(ledger: &Ledger) -> Result<bool> {
+/// Nothing has ended for so long, so nothing will: what works in the background rests when no request comes.
+fn is_quiet(ledger: &Ledger, for_ns: u64) -> Result<bool> {
     let last = ledger.rows().iter().map(|row| row.end_ns).max().unwrap_or(0);
-    Ok(load::unix_ns()?.saturating_sub(last) > REST_NS)
+    Ok(load::unix_ns()?.saturating_sub(last) > for_ns)
 }
 
 /// Starts the callers and the leaf.
@@ -210,12 +233,6 @@ fn programs(world: &mut World, runtime: Runtime, ledger: &Path) -> Result<Vec<Ap
     }
     apps.reverse();
     Ok(apps)
-}
-
-/// The processes that this one has started.
-fn children(pid: u32) -> Result<Vec<u32>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-    text.split_whitespace().map(|child| child.parse().context("a process id")).collect()
 }
 
 /// Counts the spans in a file that grows.

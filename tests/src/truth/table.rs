@@ -17,10 +17,8 @@ pub struct Runtime {
     pub rules: Rules,
     /// What it does besides: `poll` calls the leaf on nobody's behalf while requests come, from a worker that the first
     /// request starts; `after` makes one more call when a request was answered; `queue` has three workers, started by the
-    /// first request, make the calls of all; `waits` waits in many ways; `mutex` makes calls one at a time.
+    /// first request, make the calls of all; `executor` has a pool of threads make them; `waits` waits in many ways; `mutex` makes calls one at a time.
     pub habit: &'static str,
-    /// Its workers do not listen: the agent must be told which processes they are.
-    pub hidden_workers: bool,
     /// An observed client that pipelines, and the leaf, each in a network of its own, with translation between them.
     pub translated: bool,
     /// Connections last for one request: the load's, and nginx's to the leaf. So addresses, and memory, are used again and again.
@@ -57,15 +55,15 @@ pub struct Paths<'a> {
 }
 
 /// Handles any number of requests at once, calls itself, and calls one by one: a thread per request from start to end.
-const THREADS: Rules = Rules { callers: 1, itself: true, parallel: false, proxy: false };
+const THREADS: Rules = Rules { callers: 1, itself: true, parallel: false, proxy: false, few: false };
 /// A bounded pool: it would wait for itself, so it calls siblings.
-const POOLED: Rules = Rules { callers: 3, itself: false, parallel: false, proxy: false };
+const POOLED: Rules = Rules { callers: 3, itself: false, parallel: false, proxy: false, few: false };
 /// Everything.
-const FREE: Rules = Rules { callers: 1, itself: true, parallel: true, proxy: false };
+const FREE: Rules = Rules { callers: 1, itself: true, parallel: true, proxy: false, few: false };
 /// Everything, but calls wait for a worker: through a service that calls itself they would wait for themselves.
-const QUEUED: Rules = Rules { callers: 2, itself: false, parallel: true, proxy: false };
+const QUEUED: Rules = Rules { callers: 2, itself: false, parallel: true, proxy: false, few: false };
 /// A reverse proxy.
-const PROXY: Rules = Rules { callers: 1, itself: false, parallel: false, proxy: true };
+const PROXY: Rules = Rules { callers: 1, itself: false, parallel: false, proxy: true, few: false };
 
 /// Thread-per-request stacks keep their promise at every concurrency.
 const THREAD_PER_REQUEST: Option<f64> = Some(0.999);
@@ -73,11 +71,13 @@ const THREAD_PER_REQUEST: Option<f64> = Some(0.999);
 /// Event loops whose runtime tells what they work on: for what the answering task and those that it awaits do.
 const EVENT_LOOP: Option<f64> = Some(0.99);
 
+/// The same where a quarter of the requests wait in lists of user code.
+const USER_QUEUES: Option<f64> = Some(0.85);
+
 const NOTHING: Runtime = Runtime {
     name: "",
     rules: FREE,
     habit: "",
-    hidden_workers: false,
     translated: false,
     brief: false,
     leaves: false,
@@ -144,6 +144,14 @@ pub const RUNTIMES: &[Runtime] = &[
         promise: EVENT_LOOP,
         ..NOTHING
     },
+    Runtime {
+        name: "aiohttp-executor",
+        habit: "executor",
+        rules: QUEUED,
+        start: |paths| script(paths, "aiohttp_app.py", "asyncio"),
+        promise: EVENT_LOOP,
+        ..NOTHING
+    },
     Runtime { name: "go", start: go, short: Some(8), ..NOTHING },
     Runtime {
         name: "node-http",
@@ -154,10 +162,9 @@ pub const RUNTIMES: &[Runtime] = &[
     },
     Runtime { name: "node-fetch", start: |paths| node(paths, &["fetch"]), promise: EVENT_LOOP, ..NOTHING },
     Runtime { name: "node-axios", start: |paths| node(paths, &["axios"]), promise: EVENT_LOOP, ..NOTHING },
-    Runtime { name: "node-undici", start: |paths| node(paths, &["undici"]), ..NOTHING },
+    Runtime { name: "node-undici", start: |paths| node(paths, &["undici"]), promise: EVENT_LOOP, ..NOTHING },
     Runtime {
         name: "node-cluster",
-        hidden_workers: true,
         start: |paths| node(paths, &["http", "cluster"]),
         promise: EVENT_LOOP,
         ..NOTHING
@@ -239,6 +246,21 @@ pub const RUNTIMES: &[Runtime] = &[
     Runtime {
         name: "node-mutex",
         habit: "mutex",
+        rules: QUEUED,
+        start: |paths| node(paths, &["http"]),
+        ..NOTHING
+    },
+    Runtime {
+        name: "node-mix",
+        habit: "mix",
+        rules: Rules { few: true, ..QUEUED },
+        start: |paths| node(paths, &["http"]),
+        promise: USER_QUEUES,
+        ..NOTHING
+    },
+    Runtime {
+        name: "node-lists",
+        habit: "lists",
         rules: QUEUED,
         start: |paths| node(paths, &["http"]),
         ..NOTHING

@@ -6,7 +6,7 @@ use crate::{
     process::{Process, command, output},
     span::parse_line,
     wait::PATIENCE,
-    world::World,
+    world::{World, free_port, repository},
 };
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -17,6 +17,7 @@ scenes! { "operate":
     doctor_names_the_hook_that_was_chosen_and_why_the_others_were_not,
     the_kernel_finds_fault_with_no_program,
     explain_tells_the_observed_from_the_unobserved_and_the_finished,
+    workers_are_observed_with_whoever_hands_them_connections,
     config_tells_where_each_value_came_from,
     bad_usage_is_64_with_all_errors_at_once,
     a_recording_replays_to_the_same_spans,
@@ -95,6 +96,31 @@ fn explain_tells_the_observed_from_the_unobserved_and_the_finished(world: &mut W
         json.get("observed") == Some(&Value::Bool(true)) && text.contains("finished"),
         "finished: {text}"
     );
+    Ok(())
+}
+
+fn workers_are_observed_with_whoever_hands_them_connections(world: &mut World) -> Result<()> {
+    let socket = world.scratch().join("agent.sock").display().to_string();
+    let port = free_port()?;
+    let script = repository()?.join("tests/apps/handed.py");
+    // The first agent sees the worker start before its master listens, the second one finds both.
+    let first = world.agent()?.port(port).env("WIRESPAN_SOCKET", &socket).start()?;
+    let master = world.serve("handed.py", port, command("python3").arg(script).arg(port.to_string()))?;
+    for (path, agent) in [("/first", Some(first)), ("/second", None)] {
+        let agent = match agent {
+            Some(agent) => agent,
+            None => world.agent()?.port(port).env("WIRESPAN_SOCKET", &socket).start()?,
+        };
+        let mut connection = Connection::open(master.address())?;
+        let worker = String::from_utf8(connection.get("/who", &[])?.body)?;
+        let why = format!("it runs the same program as the observed process {}", master.pid);
+        crate::wait::eventually("the worker to be observed", PATIENCE, || {
+            Ok(explain(world, worker.parse()?)?.0.contains(&why).then_some(()))
+        })?;
+        connection.get(path, &[])?;
+        agent.expect(&server("GET").path(path).fact("resource process.pid", &worker))?;
+        agent.stop()?;
+    }
     Ok(())
 }
 

@@ -26,7 +26,7 @@ scenes! { "python":
 }
 
 /// Ways whose every call is made for its request, and can be known to be.
-const KNOWABLE: [&str; 5] = ["seq", "par", "nested", "thread", "middle"];
+const KNOWABLE: [&str; 6] = ["seq", "par", "nested", "thread", "middle", "executor"];
 /// Others.
 const HAZARDS: [&str; 8] = ["handed", "armed", "seq", "left", "par", "executor", "handed", "left"];
 
@@ -66,6 +66,8 @@ fn shop(world: &mut World, python: &Path, answers: &str) -> Result<(App, Agent)>
 
 /// What `explain` says of a process whose births are seen.
 const BIRTHS: &str = "tasks that a request's task starts: probes at";
+/// What it says of one whose pools of threads are seen.
+const POOLS: &str = "work that a request's task hands to a pool of threads: probes at";
 
 fn explained(world: &World, pid: u32) -> Result<String> {
     let mut explain = Command::new(world.wirespan()?);
@@ -188,7 +190,7 @@ fn explain_says_what_is_known_of_an_interpreter(world: &mut World) -> Result<()>
     let (front, agent) = shop(world, &python, "task")?;
     drive(front, 1, 3, &["par"])?;
     let text = explained(world, front.pid)?;
-    for wanted in ["contexts are known", BIRTHS, "contexts: "] {
+    for wanted in ["contexts are known", BIRTHS, POOLS, "contexts: "] {
         ensure!(text.contains(wanted), "no `{wanted}` in:\n{text}");
     }
     drop(agent);

@@ -9,8 +9,8 @@ use std::{
 };
 use wirespan_common::{
     event::{
-        BirthRecord, BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, Header,
-        ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord,
+        BirthRecord, BytesRecord, ClaimRecord, Endpoints, ExecRecord, ExitRecord, ForkRecord, HandoverRecord,
+        Header, ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord,
     },
     offsets::{Kernel, Offsets},
     policy::{
@@ -71,7 +71,7 @@ fn layouts() -> Vec<Layout> {
             header, conn, task, opposite_at_ns, opposite_seq, seq, moved, captured, skipped, ahead, endpoints,
             direction, source, runtime, reserved,
         }
-        ProgressRecord { header, conn, seq, direction, by_tail, reserved }
+        ProgressRecord { header, passed_at_ns, conn, seq, direction, by_tail, reserved }
         StateRecord { header, conn, last_at_ns, last_seq, old_state, new_state, reserved }
         ExecRecord { header, filename, args, args_len, reserved }
         ForkRecord { header, parent_tgid, parent_start_ticks }
@@ -80,7 +80,8 @@ fn layouts() -> Vec<Layout> {
         ClaimRecord { header, conn, goroutine }
         SpawnRecord { header, goroutine, parent_goroutine, site }
         BirthRecord { header, context, creator }
-        SliceRecord { header, conn, id, trigger, youngest, cause, flags }
+        HandoverRecord { header, item, context, step, reserved }
+        SliceRecord { header, begun_at_ns, conn, id, trigger, youngest, cause, flags }
         Mark { armed, seq, tail, tail_len, id }
         WalkTrust { trusted, refused }
         FrameWalk { key, have, from, reached, left, wanted, skipped }

@@ -10,12 +10,15 @@
 //!   request's own answer began: what is awaited is;
 //! - but a request may start a worker that all others share, or a poller. So the link is held: a context of the line that calls,
 //!   answers or creates others after the request's answer began has more to do than that request, and its links are void. It takes
-//!   several that kept to their request, and the more the more did not, before one is believed.
+//!   several that kept to their request, and the more the more did not, before one is believed;
+//! - work handed to a pool of threads is judged like a context that was born when it was handed over (see `work`).
 //!
 //! Addresses are used again: a context is an address and its birth. A context that was there before the first birth of its address
 //! was seen is known by the address alone, and has no creator.
-//! What cannot be known: work handed over a queue to a task that was there before, work after the answer, work of threads that were
-//! handed no context. Measured: /docs/knowable/python.md.
+//! What cannot be known: work handed over a queue to a task that was there before, and work after the answer. Measured:
+//! /docs/knowable/python.md.
+mod work;
+
 use crate::{
     correlate::Map,
     event::{ConnId, Nanos},
@@ -26,6 +29,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     num::NonZeroU64,
 };
+use work::Works;
 
 /// Contexts remembered per process that did nothing yet: most are those of timers, and never will.
 const YOUNG_MAX: usize = 65_536;
@@ -120,13 +124,14 @@ impl Context {
 /// What the contexts of one process do.
 #[derive(Debug, Default)]
 pub(in crate::correlate) struct Lineage {
-    /// By address, in order of birth.
+    /// By address, in order of birth; from when on.
     lives: Map<NonZeroU64, SmallVec<[(Nanos, ContextId); 1]>>,
     contexts: Map<ContextId, Context>,
     /// Oldest first, with their addresses.
     young: VecDeque<(ContextId, NonZeroU64)>,
     active: VecDeque<(ContextId, NonZeroU64)>,
     next: u64,
+    works: Works,
     /// Requests whose owner may not be known yet, by the time at which they were read.
     open: BTreeSet<(Nanos, ExchangeId)>,
     /// Calls without a request, oldest first.
@@ -138,6 +143,8 @@ pub(in crate::correlate) struct Lineage {
     pub(in crate::correlate) is_shared: bool,
     /// Births seen.
     pub(in crate::correlate) births: u64,
+    /// Work that contexts handed to threads.
+    pub(in crate::correlate) handed: u64,
     /// Overlapping requests that were answered by contexts of their own.
     pub(in crate::correlate) separations: u32,
     /// Contexts that kept to the request that they were born for.
@@ -151,7 +158,7 @@ impl Lineage {
     pub(in crate::correlate) fn bear(&mut self, address: NonZeroU64, creator: Option<NonZeroU64>, at: Nanos) {
         self.births += 1;
         let creator = creator.and_then(|creator| self.at(creator, at));
-        let id = self.add(address, Some((at, creator)), at);
+        let id = self.add(address, Some((at, creator)), at, at);
         if let Some(creator) = creator {
             self.acts(creator, at);
             if let Some(context) = self.contexts.get_mut(&creator) {
@@ -164,17 +171,24 @@ impl Lineage {
     pub(in crate::correlate) fn at(&mut self, address: NonZeroU64, at: Nanos) -> Option<ContextId> {
         match self.lives.get(&address) {
             Some(lives) => lives.iter().rev().find(|(born, _)| *born <= at).map(|(_, id)| *id),
-            None => Some(self.add(address, None, at)),
+            // What was there before the first birth was there from the beginning.
+            None => Some(self.add(address, None, Nanos(0), at)),
         }
     }
 
-    fn add(&mut self, address: NonZeroU64, born: Option<(Nanos, Option<ContextId>)>, at: Nanos) -> ContextId {
+    /// The address is its own from `since` on.
+    fn add(
+        &mut self,
+        address: NonZeroU64,
+        born: Option<(Nanos, Option<ContextId>)>,
+        since: Nanos,
+        at: Nanos,
+    ) -> ContextId {
         self.forget_old(at);
         self.next += 1;
         let id = ContextId(self.next);
         let lives = self.lives.entry(address).or_default();
-        // What was there before the first birth was there from the beginning.
-        lives.push((born.map_or(Nanos(0), |(at, _)| at), id));
+        lives.push((since, id));
         if lives.len() > LIVES_MAX {
             lives.remove(0);
         }

@@ -16,6 +16,10 @@ struct Program {
     addresses: Vec<u64>,
     /// Shared workers, and when they are free again.
     workers: Vec<(usize, u64)>,
+    /// Threads of a pool, and when they are free again.
+    pool: [u64; 3],
+    /// Addresses of work that is handed to them, and when they are free again.
+    items: Vec<u64>,
     polls_until: u64,
     calls: usize,
     /// Calls that keep to their request, by its own task and by others.
@@ -73,7 +77,7 @@ impl Program {
         let task = self.copy(at + 1, reader, 0);
         let mut now = at + 2 + self.random.below(300);
         for _ in 0..self.random.below(5) {
-            now = match self.random.below(if self.hazards { 10 } else { 6 }) {
+            now = match self.random.below(if self.hazards { 12 } else { 7 }) {
                 0..3 => {
                     self.own += 1;
                     self.call(now, task, path)
@@ -83,9 +87,17 @@ impl Program {
                         (0..1 + self.random.below(3)).map(|n| self.child(now + n, task, path, 2)).collect();
                     ends.into_iter().max().unwrap_or(now)
                 }
-                6 => self.hand_over(now, task, path),
-                7 => self.leave(now, task, path),
-                8 => self.poll(now, task),
+                6 => {
+                    self.awaited += 1;
+                    self.pooled(now, task, path)
+                }
+                7 => self.hand_over(now, task, path),
+                8 => self.leave(now, task, path),
+                9 => self.poll(now, task),
+                10 => {
+                    self.pooled(now, task, path);
+                    now
+                }
                 _ => {
                     let timer = self.copy(now, task, now + 5_000);
                     let at = now + self.random.below(4_000);
@@ -98,6 +110,29 @@ impl Program {
         self.say(now, format!("answers {path} in={task}"));
         self.free(task, now + 1);
         now
+    }
+
+    /// A thread of a pool makes the call, when one is free; when it has its answer.
+    fn pooled(&mut self, at: u64, task: usize, path: &str) -> u64 {
+        let thread = (0..self.pool.len()).min_by_key(|thread| self.pool[*thread]).unwrap_or_default();
+        let item = self.items.iter().position(|free| *free < at).unwrap_or(self.items.len());
+        self.items.resize(self.items.len().max(item + 1), 0);
+        let takes = at.max(self.pool[thread]) + 1 + self.random.below(40);
+        let sends = takes + 1 + self.random.below(100);
+        let reads = sends + 50 + self.random.below(2_000);
+        self.calls += 1;
+        let (tid, address, name) = (thread + 2, item + 500_000, format!("c{}", self.calls));
+        self.say(at, format!("puts {address} in={task}"));
+        for (at, text) in [
+            (takes, format!("takes {address}")),
+            (sends, format!("sends {name} /{path}")),
+            (reads, format!("reads {name}")),
+        ] {
+            self.lines.push((at, format!("A/{tid} {text}")));
+        }
+        self.items[item] = reads + 1;
+        self.pool[thread] = reads + 1;
+        reads + 2
     }
 
     /// A task that nobody awaits.
@@ -152,6 +187,8 @@ fn play(seed: u64, connections: usize, requests: usize, losses: usize, hazards: 
         lines: Vec::new(),
         addresses: Vec::new(),
         workers: Vec::new(),
+        pool: [0; 3],
+        items: Vec::new(),
         polls_until: 0,
         calls: 0,
         own: 0,

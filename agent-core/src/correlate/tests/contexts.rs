@@ -272,3 +272,132 @@ fn explain_says_what_contexts_have_shown() {
     let context = correlator.explain(process('A')).unwrap().context;
     assert_eq!((context.births, context.kept, context.outlived, context.is_shared), (48, 24, 0, false));
 }
+
+/// Requests one after the other, each with a call that a thread of a pool makes, while another is open.
+fn pools(requests: usize) -> String {
+    let mut script = String::new();
+    for n in 0..requests {
+        let at = n * 10;
+        script += &format!(
+            "{at}    A/1 receives f{n} /front in=5
+             {at}.1  A/1 copies 1000 in=5
+             {at}.2  A/1 receives other{n} /other in=6
+             {at}.25 A/1 copies 2000 in=6
+             {at}.3  A/1 puts 64 in=1000
+             {at}.35 A/2 takes 64
+             {at}.4  A/2 sends a{n} /work
+             {at}.5  A/2 reads a{n}
+             {at}.6  A/1 answers f{n} in=1000
+             {at}.7  A/1 answers other{n} in=2000\n"
+        );
+    }
+    script
+}
+
+const LATER: &str = "400 tick\n 2400 tick\n 5000 tick\n 9000 tick";
+
+#[test]
+fn work_that_is_handed_to_a_thread_is_done_for_who_handed_it_over() {
+    check_links(&(pools(12) + LATER), expect!["task 12, entry 24"]);
+}
+
+#[test]
+fn a_thread_works_for_one_until_it_takes_the_next_and_for_nobody_if_that_is_unknown() {
+    check_links(
+        &(pools(12)
+            + "200 A/1 receives w1 /one in=5
+               201 A/1 copies 1000 in=5
+               202 A/1 puts 64 in=1000
+               203 A/2 takes 64
+               204 A/2 takes 96
+               205 A/2 sends c1 /unknown
+               206 A/2 reads c1
+               207 A/1 answers w1 in=1000\n"
+            + LATER),
+        expect!["task 12, entry 25, other_task 1"],
+    );
+}
+
+#[test]
+fn the_same_work_taken_twice_is_the_same() {
+    let twice = pools(12).replace("A/2 takes 64", "A/2 takes 64\n 0 A/2 takes 64");
+    check_links(&(twice + LATER), expect!["task 12, entry 24"]);
+}
+
+#[test]
+fn a_context_that_a_thread_keeps_is_its_works_while_it_works() {
+    // 700 is the thread's own context, born of the first request.
+    let own = pools(12).replace("A/2 takes 64", "A/2 takes 64 in=700").replace("/work", "/work in=700");
+    check_links(&("0 A/1 copies 700 in=9\n".to_owned() + &own + LATER), expect!["task 12, entry 24"]);
+}
+
+#[test]
+fn work_that_was_put_after_the_answer_is_nobodys() {
+    check_links(
+        &(pools(12)
+            + "200 A/1 receives w1 /one in=5
+               201 A/1 copies 1000 in=5
+               202 A/1 receives w2 /two in=6
+               203 A/1 answers w1 in=1000
+               204 A/1 puts 64 in=1000
+               205 A/2 takes 64
+               206 A/2 sends c1 /late
+               207 A/2 reads c1
+               208 A/1 answers w2 in=2000\n"
+            + LATER),
+        expect!["task 12, entry 26, after_answer 1"],
+    );
+}
+
+#[test]
+fn what_was_called_before_the_first_answer_is_known_too() {
+    // Read outside of contexts, as uvloop does, all by one thread.
+    check_links(
+        "0   A/1 receives r1 /one
+         0.1 A/1 copies 10
+         1   A/1 receives r2 /two
+         1.1 A/1 copies 20
+         2   A/1 sends c1 /for-one in=10
+         3   A/1 sends c2 /for-two in=20
+         4   A/1 reads c1
+         5   A/1 reads c2
+         6   A/1 answers r1 in=10
+         7   A/1 answers r2 in=20
+         200 tick",
+        expect!["task 2, entry 2"],
+    );
+}
+
+#[test]
+fn a_process_that_never_answers_in_contexts_has_no_evidence_of_them() {
+    check_links(
+        "0   A/1 receives r1 /one
+         0.1 A/1 copies 10
+         1   A/1 receives r2 /two
+         2   A/1 sends c1 /for-one in=10
+         4   A/1 reads c1
+         6   A/1 answers r1
+         7   A/1 answers r2
+         200 tick",
+        expect!["entry 2, other_task 1"],
+    );
+}
+
+#[test]
+fn who_queued_an_answer_has_given_it() {
+    // Sent by the loop when 10 is gone, and its address another's.
+    check(
+        "0   A/1 receives r1 /one in=5
+         0.1 A/1 copies 10
+         1   A/1 sends c1 /for-one in=10 queued=0.5
+         2   A/1 reads c1
+         3   A/1 copies 10
+         4   A/1 answers r1 in=10 queued=2.5
+         200 tick",
+        expect![[r#"
+            trace 1
+              A server /one (none)
+                A client /for-one (task)
+        "#]],
+    );
+}

@@ -95,6 +95,26 @@ fn what_is_open_at_the_end_is_handed_on_only_if_a_span_names_it() {
 }
 
 #[test]
+fn of_a_chain_that_is_open_when_the_agent_stops_every_parent_is_there() {
+    let mut script = super::threads::blocking_waves(16, 0);
+    script += "1000 C/1 sends x1 /one
+         1001 A/1 receives x1 /one
+         1002 A/1 sends x2 /two
+         1003 A/1 reads x2
+         1004 A/1 begins x1
+         2000 tick";
+    let (_, text) = run(Settings::default(), &script);
+    let chain: Vec<&str> =
+        text.lines().map(str::trim).skip_while(|line| !line.contains("/one")).take(3).collect();
+    let whole = [
+        "C client /one (none: no_request_open) ~unfinished",
+        "A server /one (peer) ~unfinished",
+        "A client /two (thread)",
+    ];
+    assert_eq!(chain, whole);
+}
+
+#[test]
 fn a_call_whose_request_is_not_answered_for_long_is_let_go() {
     let script = "0 A/1 receives r1 /long-poll
          1 A/1 sends c1 /call

@@ -2,7 +2,8 @@
 use crate::{
     correlate::{Correlator, Settings},
     event::{
-        Actor, AsyncIds, Birth, Cause, ConnId, Endpoints, Nanos, ProcessId, Proxied, Slice, Spawn, Task, Wait,
+        Actor, AsyncIds, Birth, Cause, ConnId, Endpoints, Handover, Nanos, ProcessId, Proxied, Slice, Spawn,
+        Task, Wait,
     },
     exchange::{
         Answer, Answering, Call, End, Ended, ExchangeId, Fact, HttpRequest, HttpResponse, Incomplete, Opened,
@@ -124,6 +125,12 @@ impl Stage {
                     "copies" => {
                         let birth = Birth { context: request.parse().unwrap(), creator: actor.context() };
                         self.correlator.birth(actor.process, at, birth);
+                    }
+                    "puts" | "takes" => {
+                        let item = request.parse().unwrap();
+                        let (tid, context) = (actor.tid, actor.context());
+                        let handover = Handover { item, tid, context, is_taken: verb == "takes" };
+                        self.correlator.handover(actor.process, at, handover);
                     }
                     "loops" => {
                         let slice = slice(actor.tid, request, &words[4..]);
@@ -266,6 +273,7 @@ fn actor(word: &str, options: &[&str]) -> Actor {
         tid: thread.parse().unwrap(),
         task: number("go")
             .map(Task::Goroutine)
+            .or_else(|| queued(options))
             .or_else(|| option(options, "in")?.parse().ok().map(Task::Context))
             .or_else(|| nginx(options))
             .or_else(|| async_ids(options)),
@@ -275,6 +283,12 @@ fn actor(word: &str, options: &[&str]) -> Actor {
             _ => Wait::Epoll,
         },
     }
+}
+
+/// A context, and when it queued what is sent.
+fn queued(options: &[&str]) -> Option<Task> {
+    let at = time(option(options, "queued")?);
+    Some(Task::Queued { context: option(options, "in")?.parse().ok()?, at })
 }
 
 /// What runs on an event loop.
@@ -305,6 +319,7 @@ fn slice(tid: u32, begun_by: &str, options: &[&str]) -> Slice {
         "callback" => Cause::Callback { id, trigger },
         "nobody" => Cause::Nobody,
         "resolved" => Cause::Resolved { id, trigger, first: number("first") },
+        "named" => Cause::Named { id, trigger, first: id },
         "connects" => Cause::Connect { conn: conn.unwrap(), running: number("run"), trigger },
         begun_by => panic!("no such slice: {begun_by}"),
     };

@@ -1,20 +1,15 @@
 //! An ELF executable, read piece by piece.
 //!
 //! Source: <https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html>, Go's `debug/buildinfo` (go1.26).
+use crate::attach::elf::{self as file, Elf, Header, LE};
 use object::{
-    LittleEndian, elf,
+    elf,
     read::{
         ReadCache,
         elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _, Sym as _},
     },
 };
-use std::{fs::File, os::unix::fs::FileExt as _};
-
-type Header = elf::FileHeader64<LittleEndian>;
-const LE: LittleEndian = LittleEndian;
-
-/// The largest piece that is read at once: the functions of the largest programs known take half of it.
-const PIECE_MAX: u64 = 64 << 20;
+use std::fs::File;
 
 /// Where a section is in memory and in the file.
 #[derive(Clone, Copy, Debug)]
@@ -24,13 +19,9 @@ pub(super) struct Section {
     pub(super) size: u64,
 }
 
-/// A loaded part of the file: address, offset, size.
-type Loaded = (u64, u64, u64);
-
 /// See the file's doc.
 pub(super) struct Image<'a> {
-    file: &'a File,
-    loaded: Vec<Loaded>,
+    elf: Elf<'a>,
     /// Size in memory and alignment of the thread-local storage.
     thread_locals: Option<(u64, u64)>,
     sections: Vec<(String, Section)>,
@@ -40,13 +31,8 @@ impl<'a> Image<'a> {
     /// Reads the headers. `None` if it is no x86-64 ELF executable.
     pub(super) fn read(file: &'a File) -> Option<Image<'a>> {
         let cache = ReadCache::new(file);
-        let header = Header::parse(&cache).ok()?;
-        if header.e_machine.get(LE) != elf::EM_X86_64 {
-            return None;
-        }
+        let header = file::header(&cache)?;
         let segments = header.program_headers(LE, &cache).ok()?;
-        let loaded = segments.iter().filter(|segment| segment.p_type(LE) == elf::PT_LOAD);
-        let loaded = loaded.map(|s| (s.p_vaddr(LE), s.p_offset(LE), s.p_filesz(LE))).collect();
         let thread_locals = segments.iter().find(|segment| segment.p_type(LE) == elf::PT_TLS);
         let thread_locals = thread_locals.map(|segment| (segment.p_memsz(LE), segment.p_align(LE).max(1)));
         let table = header.sections(LE, &cache).ok()?;
@@ -55,7 +41,8 @@ impl<'a> Image<'a> {
             let (address, offset) = (section.sh_addr(LE), section.sh_offset(LE));
             Some((name, Section { address, offset, size: section.sh_size(LE) }))
         });
-        Some(Image { file, loaded, thread_locals, sections: sections.collect() })
+        let elf = Elf::read(file, &cache, header)?;
+        Some(Image { elf, thread_locals, sections: sections.collect() })
     }
 
     /// A section whose name ends so: position independent programs have their constants in `.data.rel.ro`.
@@ -65,28 +52,17 @@ impl<'a> Image<'a> {
 
     /// Bytes of the file; fewer at its end.
     pub(super) fn bytes(&self, offset: u64, len: u64) -> Option<Vec<u8>> {
-        let size = self.file.metadata().ok()?.len();
-        let len = len.min(size.checked_sub(offset)?);
-        if len > PIECE_MAX {
-            return None;
-        }
-        let mut bytes = vec![0; usize::try_from(len).ok()?];
-        self.file.read_exact_at(&mut bytes, offset).ok()?;
-        Some(bytes)
+        self.elf.bytes(offset, len)
     }
 
     /// Where an address of the program is in the file.
     pub(super) fn offset_of(&self, address: u64) -> Option<u64> {
-        self.loaded.iter().find_map(|(start, offset, size)| {
-            let inside = address.checked_sub(*start).filter(|inside| inside < size)?;
-            offset.checked_add(inside)
-        })
+        self.elf.offset_of(address)
     }
 
     /// A number at an address.
     pub(super) fn word(&self, address: u64) -> Option<u64> {
-        let bytes = self.bytes(self.offset_of(address)?, 8)?;
-        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+        self.elf.word(address)
     }
 
     /// The version that the linker wrote into the program.
@@ -120,7 +96,7 @@ impl<'a> Image<'a> {
 
     /// The value of a symbol, if the program still has its symbols.
     fn symbol(&self, name: &[u8]) -> Option<u64> {
-        let cache = ReadCache::new(self.file);
+        let cache = ReadCache::new(self.elf.file());
         let header = Header::parse(&cache).ok()?;
         let table = header.sections(LE, &cache).ok()?;
         let symbols = table.symbols(LE, &cache, elf::SHT_SYMTAB).ok()?;

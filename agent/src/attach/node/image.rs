@@ -1,26 +1,19 @@
 //! An ELF file and its symbols. Read are the headers and the tables of symbols: never the whole file.
 //!
 //! Source: <https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html>.
+use crate::attach::elf::{self as file, Elf, LE};
 use object::{
-    LittleEndian, elf,
+    elf,
     read::{
         ReadCache,
-        elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _},
+        elf::{FileHeader as _, SectionHeader as _},
     },
 };
-use std::{fs::File, os::unix::fs::FileExt as _};
-
-type Header = elf::FileHeader64<LittleEndian>;
-const LE: LittleEndian = LittleEndian;
-
-/// The largest table that is read: the names of Node.js take a quarter of it.
-const TABLE_MAX: u64 = 128 << 20;
+use std::fs::File;
 
 /// See the file's doc.
 pub(super) struct Image<'a> {
-    file: &'a File,
-    /// Loaded parts: address, offset, size.
-    loaded: Vec<(u64, u64, u64)>,
+    elf: Elf<'a>,
     /// Type, offset, size, and the section that belongs to it.
     sections: Vec<(u32, u64, u64, usize)>,
 }
@@ -45,19 +38,13 @@ impl<'a> Image<'a> {
     /// Reads the headers. `None` if it is no x86-64 ELF file.
     pub(super) fn read(file: &'a File) -> Option<Image<'a>> {
         let cache = ReadCache::new(file);
-        let header = Header::parse(&cache).ok()?;
-        if header.e_machine.get(LE) != elf::EM_X86_64 {
-            return None;
-        }
-        let segments = header.program_headers(LE, &cache).ok()?;
-        let loaded = segments.iter().filter(|segment| segment.p_type(LE) == elf::PT_LOAD);
-        let loaded = loaded.map(|s| (s.p_vaddr(LE), s.p_offset(LE), s.p_filesz(LE))).collect();
+        let header = file::header(&cache)?;
         let table = header.sections(LE, &cache).ok()?;
         let sections = table
             .iter()
             .map(|s| (s.sh_type(LE), s.sh_offset(LE), s.sh_size(LE), s.sh_link(LE) as usize))
             .collect();
-        Some(Image { file, loaded, sections })
+        Some(Image { elf: Elf::read(file, &cache, header)?, sections })
     }
 
     /// What it exports and needs.
@@ -78,21 +65,12 @@ impl<'a> Image<'a> {
 
     /// Bytes of the file; fewer at its end.
     pub(super) fn bytes(&self, offset: u64, len: u64) -> Option<Vec<u8>> {
-        let len = len.min(self.file.metadata().ok()?.len().checked_sub(offset)?);
-        if len > TABLE_MAX {
-            return None;
-        }
-        let mut bytes = vec![0; usize::try_from(len).ok()?];
-        self.file.read_exact_at(&mut bytes, offset).ok()?;
-        Some(bytes)
+        self.elf.bytes(offset, len)
     }
 
     /// Where an address of the program is in the file.
     pub(super) fn offset_of(&self, address: u64) -> Option<u64> {
-        self.loaded.iter().find_map(|(start, offset, size)| {
-            let inside = address.checked_sub(*start).filter(|inside| inside < size)?;
-            offset.checked_add(inside)
-        })
+        self.elf.offset_of(address)
     }
 }
 

@@ -10,13 +10,15 @@ use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess, OpKind,
     Register,
 };
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use wirespan_common::event::register;
 
 /// Instructions that are looked at: three times those of the largest build known.
 const INSTRUCTIONS_MAX: usize = 600;
 /// Functions whose result is the function's.
 const CALLED_MAX: usize = 3;
+/// Instructions that are looked at for a function's arguments.
+const FIRST_MAX: usize = 8;
 /// The longest instruction.
 const INSTRUCTION_BYTES: u64 = 15;
 
@@ -39,23 +41,43 @@ struct Graph<'a> {
     entries: HashSet<u64>,
 }
 
+/// Where a register holds what it did at the beginning of the function at an address.
+pub(super) fn argument(image: &Image<'_>, address: u64, argument: Register) -> Option<Place> {
+    let graph = Graph::of(image);
+    let place =
+        |at: u64, cheap| Some(Place { offset: image.offset_of(at)?, register: number(argument)?, cheap });
+    let mut at = address;
+    for _ in 0..FIRST_MAX {
+        let (instruction, cheap) = graph.decode(at)?;
+        if cheap {
+            return place(at, true);
+        }
+        let is_kept = source(&instruction, argument) == Source::Register(argument);
+        if !is_kept || instruction.flow_control() != FlowControl::Next {
+            break;
+        }
+        at = instruction.next_ip();
+    }
+    place(address, false)
+}
+
 /// Where the result of the function at an address is known.
-pub(super) fn births(image: &Image<'_>, address: u64) -> Option<Vec<Place>> {
+pub(super) fn results(image: &Image<'_>, address: u64) -> Option<Vec<Place>> {
     if address == 0 {
         return None;
     }
-    let mut graph =
-        Graph { image, instructions: BTreeMap::new(), before: HashMap::new(), entries: HashSet::new() };
-    let mut found = HashSet::new();
+    let mut graph = Graph::of(image);
+    let mut found = BTreeSet::new();
     for end in graph.follow(address)? {
-        match graph.trace(end) {
+        match graph.trace((end, Register::RAX), &HashSet::new(), true) {
             Some(places) => found.extend(places),
             None => {
-                found.insert((end, Register::RAX, false));
+                found.insert((end, Register::RAX));
             }
         }
     }
-    let places = found.into_iter().map(|(address, register, cheap)| {
+    let places = graph.needed(found).into_iter().map(|(address, register)| {
+        let (_, cheap) = *graph.instructions.get(&address)?;
         Some(Place { offset: image.offset_of(address)?, register: number(register)?, cheap })
     });
     let mut places: Vec<Place> = places.collect::<Option<_>>()?;
@@ -63,7 +85,23 @@ pub(super) fn births(image: &Image<'_>, address: u64) -> Option<Vec<Place>> {
     (!places.is_empty()).then_some(places)
 }
 
-impl Graph<'_> {
+impl<'a> Graph<'a> {
+    fn of(image: &'a Image<'a>) -> Graph<'a> {
+        Graph { image, instructions: BTreeMap::new(), before: HashMap::new(), entries: HashSet::new() }
+    }
+
+    /// Without those to which every way leads over others, or without a result.
+    fn needed(&mut self, found: BTreeSet<(u64, Register)>) -> BTreeSet<(u64, Register)> {
+        let mut needed = found.clone();
+        for place in found.into_iter().rev() {
+            let others: HashSet<_> = needed.iter().copied().filter(|other| *other != place).collect();
+            if self.trace(place, &others, false).is_some() {
+                needed.remove(&place);
+            }
+        }
+        needed
+    }
+
     /// Adds a function; where it returns.
     fn follow(&mut self, entry: u64) -> Option<Vec<u64>> {
         let mut ends = Vec::new();
@@ -104,19 +142,25 @@ impl Graph<'_> {
         (!instruction.is_invalid()).then(|| (instruction, is_emulated(&bytes)))
     }
 
-    /// The places before a return, one on each way to it; `None` if there is a way without.
-    fn trace(&mut self, end: u64) -> Option<Vec<(u64, Register, bool)>> {
+    /// The places on all ways to one, nearest first: those that are cheap, if they may be `new`, or `known`. `None` if there is a way
+    /// without.
+    fn trace(
+        &mut self,
+        end: (u64, Register),
+        known: &HashSet<(u64, Register)>,
+        new: bool,
+    ) -> Option<Vec<(u64, Register)>> {
         let mut found = Vec::new();
         let mut seen = HashSet::new();
-        let mut next = vec![(end, Register::RAX)];
+        let mut next = vec![end];
         let mut called = 0;
         while let Some((address, register)) = next.pop() {
             if !seen.insert((address, register)) {
                 continue;
             }
             let (_, cheap) = *self.instructions.get(&address)?;
-            if cheap && number(register).is_some() {
-                found.push((address, register, true));
+            if known.contains(&(address, register)) || new && cheap && number(register).is_some() {
+                found.push((address, register));
                 continue;
             }
             let before = self.before.get(&address).cloned().unwrap_or_default();
@@ -130,7 +174,8 @@ impl Graph<'_> {
                     Source::Nothing => {}
                     Source::Call(function) if called < CALLED_MAX && !self.image.is_named(function) => {
                         called += 1;
-                        let ends = self.follow(function)?;
+                        // Without an end it is another file's.
+                        let ends = self.follow(function).filter(|ends| !ends.is_empty())?;
                         next.extend(ends.into_iter().map(|end| (end, Register::RAX)));
                     }
                     Source::Call(_) | Source::Other => return None,
@@ -209,6 +254,7 @@ fn number(register: Register) -> Option<u64> {
         Register::RBX => register::BX,
         Register::RBP => register::BP,
         Register::RDI => register::DI,
+        Register::RSI => register::SI,
         Register::R12 => register::R12,
         Register::R13 => register::R13,
         Register::R14 => register::R14,

@@ -2,20 +2,23 @@
 //!
 //! Shape: an ELF file → the addresses of a few exported names, and pieces of its code. Names that are exported are there in stripped
 //! files too. Source: <https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html>. x86-64 only.
+use crate::attach::elf::{self as file, Elf, LE};
 use object::{
-    LittleEndian, elf,
+    elf,
     read::{
         ReadCache,
-        elf::{FileHeader as _, ProgramHeader as _, Sym as _},
+        elf::{FileHeader as _, SectionHeader as _, Sym as _},
     },
 };
-use std::{collections::HashSet, fs::File, os::unix::fs::FileExt as _};
-
-type Header = elf::FileHeader64<LittleEndian>;
-const LE: LittleEndian = LittleEndian;
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+};
 
 /// A piece of code is never larger.
 const PIECE_MAX: u64 = 4_096;
+/// A loaded part is never larger.
+const LOADED_MAX: u64 = 64 << 20;
 
 /// Addresses in the file, zero if it does not export the name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,9 +34,7 @@ pub(super) struct Names {
 
 /// See the file's doc.
 pub(super) struct Image<'a> {
-    file: &'a File,
-    /// Loaded parts: address, offset, size.
-    loaded: Vec<(u64, u64, u64)>,
+    elf: Elf<'a>,
     /// It may be loaded anywhere.
     is_movable: bool,
     pub(super) names: Names,
@@ -41,14 +42,42 @@ pub(super) struct Image<'a> {
     exported: HashSet<u64>,
 }
 
+/// Addresses that are written into a file's memory when it is loaded.
+pub(super) struct Pointers<'a> {
+    image: &'a Image<'a>,
+    /// Where, and which.
+    relocated: HashMap<u64, u64>,
+}
+
+impl Pointers<'_> {
+    /// The address at a place.
+    pub(super) fn at(&self, place: u64) -> Option<u64> {
+        self.relocated.get(&place).copied().or_else(|| self.image.word(place))
+    }
+
+    /// The only place that leads to one of these.
+    pub(super) fn to(&self, addresses: &[u64]) -> Option<u64> {
+        let relocated = self.relocated.iter().filter(|(_, address)| addresses.contains(address));
+        let mut places: Vec<u64> = relocated.map(|(place, _)| *place).collect();
+        if places.is_empty() {
+            let wanted: Vec<[u8; 8]> = addresses.iter().map(|address| address.to_le_bytes()).collect();
+            places = wanted.iter().flat_map(|address| self.image.find(address)).collect();
+        }
+        let (place, others) = places.split_first()?;
+        others.is_empty().then_some(*place)
+    }
+}
+
 impl<'a> Image<'a> {
     /// `None`: no interpreter is in it.
     pub(super) fn read(file: &'a File) -> Option<Image<'a>> {
+        Image::open(file).filter(|image| image.names.runtime != 0 && image.names.context_type != 0)
+    }
+
+    /// `None`: no program or library.
+    pub(super) fn open(file: &'a File) -> Option<Image<'a>> {
         let cache = ReadCache::new(file);
-        let header = Header::parse(&cache).ok()?;
-        if header.e_machine.get(LE) != elf::EM_X86_64 {
-            return None;
-        }
+        let header = file::header(&cache)?;
         let table = header.sections(LE, &cache).ok()?;
         let symbols = table.symbols(LE, &cache, elf::SHT_DYNSYM).ok()?;
         let mut names = Names::default();
@@ -65,18 +94,46 @@ impl<'a> Image<'a> {
             };
             *place = symbol.st_value(LE);
         }
-        if names.runtime == 0 || names.context_type == 0 {
-            return None;
-        }
-        let segments = header.program_headers(LE, &cache).ok()?;
-        let loaded = segments.iter().filter(|segment| segment.p_type(LE) == elf::PT_LOAD);
         Some(Image {
-            file,
-            loaded: loaded.map(|s| (s.p_vaddr(LE), s.p_offset(LE), s.p_filesz(LE))).collect(),
+            elf: Elf::read(file, &cache, header)?,
             is_movable: header.e_type.get(LE) == elf::ET_DYN,
             names,
             exported,
         })
+    }
+
+    /// Every address that is written when it is loaded.
+    pub(super) fn pointers(&self) -> Option<Pointers<'_>> {
+        let cache = ReadCache::new(self.elf.file());
+        let header = file::header(&cache)?;
+        let mut relocated = HashMap::new();
+        for section in header.sections(LE, &cache).ok()?.iter() {
+            let Ok(Some((relocations, _))) = section.rela(LE, &cache) else { continue };
+            let relative = relocations.iter().filter(|it| it.r_type(LE, false) == elf::R_X86_64_RELATIVE);
+            relocated.extend(relative.map(|it| (it.r_offset.get(LE), it.r_addend.get(LE) as u64)));
+        }
+        Some(Pointers { image: self, relocated })
+    }
+
+    /// Addresses of the symbols of these names, exported or not.
+    pub(super) fn symbols(&self, is_it: impl Fn(&[u8]) -> Option<()>) -> Option<Vec<u64>> {
+        let cache = ReadCache::new(self.elf.file());
+        let header = file::header(&cache)?;
+        let symbols = header.sections(LE, &cache).ok()?.symbols(LE, &cache, elf::SHT_SYMTAB).ok()?;
+        let named = symbols
+            .iter()
+            .filter(|symbol| symbol.name(LE, symbols.strings()).is_ok_and(|name| is_it(name).is_some()));
+        Some(named.map(|symbol| symbol.st_value(LE)).collect())
+    }
+
+    /// Where these bytes are.
+    pub(super) fn find(&self, wanted: &[u8]) -> Vec<u64> {
+        let mut found = Vec::new();
+        for part in self.elf.loaded().iter().filter(|part| part.size <= LOADED_MAX) {
+            let Some(bytes) = self.elf.bytes(part.offset, part.size) else { continue };
+            found.extend(memchr::memmem::find_iter(&bytes, wanted).map(|at| part.address + at as u64));
+        }
+        found
     }
 
     /// A function of its own name begins here.
@@ -89,30 +146,22 @@ impl<'a> Image<'a> {
         if !self.is_movable {
             return Some(0);
         }
-        let (address, offset, _) = self.loaded.first()?;
-        start.checked_sub(address.checked_sub(*offset)?)
+        let first = self.elf.loaded().first()?;
+        start.checked_sub(first.address.checked_sub(first.offset)?)
     }
 
     /// Where an address is in the file.
     pub(super) fn offset_of(&self, address: u64) -> Option<u64> {
-        self.loaded.iter().find_map(|(start, offset, size)| {
-            let inside = address.checked_sub(*start).filter(|inside| inside < size)?;
-            offset.checked_add(inside)
-        })
+        self.elf.offset_of(address)
     }
 
-    /// Bytes at an address; fewer at the end of a loaded part.
+    /// Code at an address; less at the end of a loaded part.
     pub(super) fn bytes(&self, address: u64, len: u64) -> Option<Vec<u8>> {
-        let (start, offset, size) =
-            self.loaded.iter().find(|(start, _, size)| address.wrapping_sub(*start) < *size)?;
-        let inside = address.wrapping_sub(*start);
-        let mut bytes = vec![0; usize::try_from(len.min(size - inside).min(PIECE_MAX)).ok()?];
-        self.file.read_exact_at(&mut bytes, offset.checked_add(inside)?).ok()?;
-        Some(bytes)
+        self.elf.bytes_at(address, len.min(PIECE_MAX))
     }
 
     /// A number at an address that is not written at run time.
     pub(super) fn word(&self, address: u64) -> Option<u64> {
-        self.bytes(address, 8)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+        self.elf.word(address)
     }
 }

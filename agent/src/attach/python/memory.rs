@@ -3,7 +3,7 @@
 //! Source: proc(5), `/proc/PID/mem` and `/proc/PID/maps`.
 use procfs::process::{MMapPath, Process};
 use std::{
-    fs::File,
+    fs::{self, File},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
@@ -46,13 +46,35 @@ pub(super) fn mapped(pid: u32) -> Option<Vec<Mapped>> {
         let path = if name == program {
             PathBuf::from(format!("/proc/{pid}/exe"))
         } else if is_library(&name) {
-            Path::new(&format!("/proc/{pid}/root")).join(name.strip_prefix("/").ok()?)
+            within(pid, &name)?
         } else {
             return None;
         };
         Some(Mapped { name, path, start: map.address.0 })
     });
     Some(files.collect())
+}
+
+/// The file of a module that a process has mapped, where the agent can open it.
+pub(super) fn module(pid: u32, is_it: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    let maps = Process::new(i32::try_from(pid).ok()?).ok()?.maps().ok()?;
+    maps.into_iter().find_map(|map| match map.pathname {
+        MMapPath::Path(path) if is_it(&path) => within(pid, &path),
+        _ => None,
+    })
+}
+
+/// Where the agent can open a file that a process has named so. What a process has in a root of its own, without a file system of its
+/// own, has the name that it has outside.
+pub(super) fn within(pid: u32, name: &Path) -> Option<PathBuf> {
+    let root = PathBuf::from(format!("/proc/{pid}/root"));
+    let inside = fs::read_link(&root).ok().and_then(|outside| name.strip_prefix(outside).ok());
+    Some(root.join(inside.or_else(|| name.strip_prefix("/").ok())?))
+}
+
+/// `_queue.cpython-312-x86_64-linux-gnu.so` for `_queue.`.
+pub(super) fn is_named(path: &Path, name: &str) -> bool {
+    path.file_name().and_then(|file| file.to_str()).is_some_and(|file| file.starts_with(name))
 }
 
 /// `libpython3.12.so.1.0`.

@@ -1,5 +1,5 @@
 //! Real interpreters of this machine. Where there are none there is nothing to look at.
-use super::{Interpreter, Unknown, code, image::Image, look};
+use super::{Interpreter, Unknown, code, image::Image, look, look_for_queue};
 use std::{
     fs::File,
     io::{BufRead as _, BufReader},
@@ -52,16 +52,20 @@ fn every_interpreter_shows_where_its_threads_keep_their_contexts_and_where_they_
             assert!(found.is_none_or(|it| it.layout.is_err()), "{version}");
             continue;
         }
-        let Interpreter { version: told, path, layout, births } = found.unwrap();
+        let interpreter = found.unwrap();
+        let Interpreter { version: told, path, layout, births, .. } = interpreter.clone();
         assert!(told == version || minor < 11, "{told} for {version}");
         let layout = layout.unwrap_or_else(|unknown| panic!("{program:?}: {unknown}"));
         assert_eq!((layout.state_slot - 792) % 16, 0, "{program:?}");
         let births = births.unwrap();
         eprintln!("{program:?}: {layout:?} {births:x?}");
-        assert!(births.iter().filter(|place| place.cheap).count() > 1, "{program:?}: {births:x?}");
+        assert!(births.iter().filter(|place| place.cheap).count() > 0, "{program:?}: {births:x?}");
         let file = File::open(&path).unwrap();
         let image = Image::read(&file).unwrap();
-        let often = code::births(&image, image.names.copy_current).unwrap();
+        let queue = look_for_queue(process.0.id(), &interpreter).unwrap();
+        eprintln!("{queue:x?}");
+        assert!(queue.puts.iter().all(|place| place.cheap), "{program:?}: {queue:x?}");
+        let often = code::results(&image, image.names.copy_current).unwrap();
         assert!(often.iter().all(|place| place.cheap), "{program:?}: {often:x?}");
     }
 }
@@ -78,9 +82,9 @@ fn a_place_that_is_not_code_is_refused() {
     for program in interpreters() {
         let file = File::open(std::fs::canonicalize(&program).unwrap()).unwrap();
         let Some(image) = Image::read(&file) else { continue };
-        assert_eq!(code::births(&image, 0), None);
+        assert_eq!(code::results(&image, 0), None);
         // Data: whatever is made of it, it must not panic.
-        let _ = code::births(&image, image.names.context_type);
+        let _ = code::results(&image, image.names.context_type);
     }
 }
 

@@ -58,10 +58,25 @@ fn state_record(old_state: u16, new_state: u16) -> StateRecord {
     }
 }
 
+fn slice_record(cause: u32, id: f64, trigger: f64) -> SliceRecord {
+    SliceRecord {
+        header: header::<SliceRecord>(kind::SLICE, 0),
+        begun_at_ns: 4_000,
+        // A socket cookie, or the bits of an async id.
+        conn: if matches!(cause, wire::slice::READ | wire::slice::CONNECT) { 9 } else { 21.0_f64.to_bits() },
+        id: id.to_bits(),
+        trigger: trigger.to_bits(),
+        youngest: 30.0_f64.to_bits(),
+        cause,
+        flags: wire::slice::IS_BOUNDED,
+    }
+}
+
 /// One whole record of every kind.
 fn one_of_each() -> Vec<Vec<u8>> {
     let progress = ProgressRecord {
         header: header::<ProgressRecord>(kind::PROGRESS, 0),
+        passed_at_ns: 5_000,
         conn: 9,
         seq: 200,
         by_tail: 1,
@@ -84,8 +99,17 @@ fn one_of_each() -> Vec<Vec<u8>> {
         site: 77,
     };
     let birth = BirthRecord { header: header::<BirthRecord>(kind::BIRTH, 0), context: 4_096, creator: 0 };
+    let slice = slice_record(wire::slice::READ, 22.0, 0.0);
+    let handover = HandoverRecord {
+        header: header::<HandoverRecord>(kind::HANDOVER, 0),
+        item: 64,
+        step: wire::handover::PUT,
+        ..HandoverRecord::default()
+    };
     vec![
+        handover.as_bytes().to_vec(),
         birth.as_bytes().to_vec(),
+        slice.as_bytes().to_vec(),
         claim.as_bytes().to_vec(),
         spawn.as_bytes().to_vec(),
         with_data(&bytes_record(b"GET /", 5), b"GET /"),
@@ -124,6 +148,10 @@ fn contexts_of_python_are_addresses_and_none_is_nobody() {
     let mut record = bytes_record(b"GET /", 5);
     record.runtime = runtime::PYTHON;
     assert_eq!(segment_of(&with_data(&record, b"GET /")).actor.context(), NonZeroU64::new(5));
+    record.task = [5, 900, 0];
+    let context = NonZeroU64::new(5).unwrap();
+    let task = segment_of(&with_data(&record, b"GET /")).actor.task;
+    assert_eq!(task, Some(Task::Queued { context, at: Nanos(900) }));
     record.task = [0; 3];
     assert_eq!(segment_of(&with_data(&record, b"GET /")).actor.task, None);
     let mut birth = BirthRecord { header: header::<BirthRecord>(kind::BIRTH, 0), context: 64, creator: 0 };
@@ -135,6 +163,31 @@ fn contexts_of_python_are_addresses_and_none_is_nobody() {
     assert_eq!((context.get(), creator), (64, None));
     birth.context = 0;
     assert!(matches!(decode(birth.as_bytes()), Ok(Record::Nothing)));
+}
+
+#[test]
+fn work_is_put_and_taken_and_nothing_else() {
+    let mut record = HandoverRecord {
+        header: header::<HandoverRecord>(kind::HANDOVER, 0),
+        item: 64,
+        context: 128,
+        step: wire::handover::TAKEN,
+        reserved: 0,
+    };
+    let Ok(Record::Event { event: Event::Handover { handover, .. }, .. }) = decode(record.as_bytes()) else {
+        panic!("a handover");
+    };
+    let expected = Handover {
+        item: NonZeroU64::new(64).unwrap(),
+        tid: 43,
+        context: NonZeroU64::new(128),
+        is_taken: true,
+    };
+    assert_eq!(handover, expected);
+    record.step = 3;
+    assert!(matches!(decode(record.as_bytes()), Err(Error::Unknown("step"))));
+    record.item = 0;
+    assert!(matches!(decode(record.as_bytes()), Ok(Record::Nothing)));
 }
 
 #[test]
@@ -230,6 +283,31 @@ fn an_exec_names_its_file_and_arguments() {
     let Ok(Record::Exec(exec)) = decode(&bytes) else { panic!("not an exec") };
     assert_eq!((exec.filename, exec.args), (&b"/bin/sh"[..], &b"sh\0-c\0"[..]));
     assert_eq!(exec.process, ProcessId { pid: 42, start_ticks: 7 });
+}
+
+#[test]
+fn a_slice_says_how_it_began_and_ids_that_are_none_are_nobodys() {
+    let slice_of = |record: SliceRecord| match decode(record.as_bytes()) {
+        Ok(Record::Event { event: Event::Slice { process, at, slice }, .. }) => {
+            assert_eq!((process, at), (ProcessId { pid: 42, start_ticks: 7 }, Nanos(4_000)));
+            assert_eq!((slice.tid, slice.youngest, slice.is_bounded), (43, 30, true));
+            slice.cause
+        }
+        other => panic!("{other:?}"),
+    };
+    let cause = |cause| slice_of(slice_record(cause, 22.0, 11.0));
+    let (conn, id, trigger, first) = (ConnId(9), 22, 11, 21);
+    assert_eq!(cause(wire::slice::READ), Cause::Read { conn, id });
+    assert_eq!(cause(wire::slice::CALLBACK), Cause::Callback { id, trigger });
+    assert_eq!(cause(wire::slice::NOBODY), Cause::Nobody);
+    assert_eq!(cause(wire::slice::RESOLVED), Cause::Resolved { id, trigger, first });
+    assert_eq!(cause(wire::slice::NAMED), Cause::Named { id, trigger, first });
+    assert_eq!(cause(wire::slice::CONNECT), Cause::Connect { conn, running: id, trigger });
+    for id in [0.5, -2.0, f64::NAN, f64::INFINITY, 1e300] {
+        assert_eq!(slice_of(slice_record(wire::slice::CALLBACK, id, 11.0)), Cause::Nobody, "{id}");
+        assert_eq!(slice_of(slice_record(wire::slice::CALLBACK, 22.0, id)), Cause::Nobody, "{id}");
+    }
+    assert_eq!(decode(slice_record(0, 22.0, 11.0).as_bytes()).err(), Some(Error::Unknown("cause")));
 }
 
 #[test]

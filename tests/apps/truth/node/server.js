@@ -53,26 +53,35 @@ const pools = peers.map((peer, target) => {
   return new undici.Pool(peer, { ...most, pipelining: 1 });
 });
 
+// Few connections, of node:http and of undici.
+const FEW = 4;
+const fewAgents = peers.map(() => new http.Agent({ keepAlive: true, maxSockets: FEW }));
+const fewPools = peers.map((peer) => new undici.Pool(peer, { connections: FEW, pipelining: 1 }));
+
+const get = (agent, url, headers) =>
+  new Promise((resolve, reject) => {
+    const request = http.get(url, { agent, headers }, (response) => {
+      response.resume();
+      response.on('end', () => resolve(response.statusCode));
+      response.on('error', reject);
+    });
+    request.on('error', reject);
+  });
+
+const ask = async (pool, url, headers) => {
+  const response = await pool.request({ path: new URL(url).pathname, method: 'GET', headers });
+  await response.body.text();
+  return response.statusCode;
+};
+
 const clients = {
-  http: (target, url, headers) =>
-    new Promise((resolve, reject) => {
-      const request = http.get(url, { agent: agents[target], headers }, (response) => {
-        response.resume();
-        response.on('end', () => resolve(response.statusCode));
-        response.on('error', reject);
-      });
-      request.on('error', reject);
-    }),
+  http: (target, url, headers) => get(agents[target], url, headers),
   fetch: async (_target, url, headers) => {
     const response = await fetch(url, { headers });
     await response.text();
     return response.status;
   },
-  undici: async (target, url, headers) => {
-    const response = await pools[target].request({ path: new URL(url).pathname, method: 'GET', headers });
-    await response.body.text();
-    return response.statusCode;
-  },
+  undici: (target, url, headers) => ask(pools[target], url, headers),
   axios: async (target, url, headers) => {
     const response = await axios.get(url, { httpAgent: agents[target], headers, validateStatus: () => true });
     return response.status;
@@ -81,14 +90,14 @@ const clients = {
 const [, , library, mode] = process.argv;
 const client = clients[library];
 
-async function call(inbound, number, plan, own) {
+async function call(inbound, number, plan, own, by = client) {
   const id = own || `${inbound}.${number}`;
   const target = Number(plan[0]);
   const path = `/t/${plan}`;
   const start = now();
   let status = 0;
   try {
-    status = await client(target, peers[target] + path, { [HEADER]: id });
+    status = await by(target, peers[target] + path, { [HEADER]: id });
   } catch {
     // A call without an answer has status 0.
   }
@@ -150,25 +159,25 @@ function locked(inbound, number, plan) {
   return mine;
 }
 
-// Three at once, the others in a list: what p-limit does without AsyncResource.
-const waiting = [];
-let running = 0;
-
-function next() {
-  running -= 1;
-  if (waiting.length > 0) waiting.shift()();
+// So many at once, the others in a list: what p-limit does without AsyncResource.
+function limit(most, work) {
+  const waiting = [];
+  let running = 0;
+  const next = () => {
+    running -= 1;
+    if (waiting.length > 0) waiting.shift()();
+  };
+  return (...plan) =>
+    new Promise((resolve) => {
+      const run = () => {
+        running += 1;
+        work(...plan).then(resolve).then(next);
+      };
+      if (running < most) run();
+      else waiting.push(run);
+    });
 }
-
-function queued(inbound, number, plan) {
-  return new Promise((resolve) => {
-    const run = () => {
-      running += 1;
-      call(inbound, number, plan).then(resolve).then(next);
-    };
-    if (running < 3) run();
-    else waiting.push(run);
-  });
-}
+const queued = limit(3, call);
 
 // Worker threads make the calls; the main thread only asks them to.
 const asking = new Map();
@@ -192,9 +201,59 @@ function elsewhere(inbound, number, plan) {
   });
 }
 
+// The habit `mix`: each request waits and calls in one of these ways, chosen at random. The last three are lists of user code.
+const by = (client) => (inbound, number, plan) => call(inbound, number, plan, undefined, client);
+const named = (url) => url.replace('127.0.0.1', 'localhost');
+const MIX = [
+  { make: call },
+  { make: call, isParallel: true },
+  { make: call, wait: WAITS[0] },
+  { make: call, wait: WAITS[2] },
+  { make: call, wait: (delay) => WAITS[delay % 2 ? 3 : 4](delay) },
+  { make: call, wait: WAITS[7] },
+  { make: call, wait: WAITS[9] },
+  { make: by((target, url, headers) => get(agents[target], named(url), headers)) },
+  { make: by((target, url, headers) => get(fewAgents[target], url, headers)) },
+  { make: by((target, url, headers) => ask(fewPools[target], url, headers)) },
+  { make: queued },
+  { make: locked },
+];
+
+// The habit `lists`: each call is made in one of these ways, chosen at random.
+const slowly = (before, after) => async (...plan) => {
+  if (before) await before(1);
+  await call(...plan);
+  if (after) await after(1);
+};
+const LISTS = [
+  call,
+  queued,
+  locked,
+  by((target, url, headers) => ask(fewPools[target], url, headers)),
+  by((target, url, headers) => get(fewAgents[target], url, headers)),
+  slowly(WAITS[0]),
+  limit(2, by((target, url, headers) => ask(pools[target], url, headers))),
+  limit(2, slowly(WAITS[0])),
+  limit(2, slowly(WAITS[3], WAITS[9])),
+  limit(1, slowly(WAITS[9])),
+];
+const listed = (...plan) => LISTS[crypto.randomInt(LISTS.length)](...plan);
+
+async function mixed(inbound, plans) {
+  const { make, wait, isParallel } = MIX[crypto.randomInt(MIX.length)];
+  if (isParallel) {
+    await Promise.all(plans.slice(1).map((plan, n) => make(inbound, n + 1, plan)));
+    plans = plans.slice(0, 1);
+  }
+  for (const [n, plan] of plans.entries()) {
+    if (wait) await wait(1 + n);
+    await make(inbound, n, plan);
+  }
+}
+
 function choose() {
   if (mode === 'threads') return elsewhere;
-  return { queue: queued, mutex: locked }[HABIT] || call;
+  return { queue: queued, mutex: locked, lists: listed }[HABIT] || call;
 }
 const make = choose();
 
@@ -217,7 +276,9 @@ app.get('/t/:text', async (request, response) => {
     plans.push(text.slice(at, next));
     at = next;
   }
-  if ('pP'.includes(text[1])) {
+  if (HABIT === 'mix') {
+    await mixed(inbound, plans);
+  } else if ('pP'.includes(text[1])) {
     await Promise.all(plans.map((plan, n) => make(inbound, n, plan)));
   } else {
     for (const [n, plan] of plans.entries()) {

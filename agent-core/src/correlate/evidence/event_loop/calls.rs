@@ -6,8 +6,10 @@
 //! | another was answered, that was open when the call was made, and not its own | the call was that one's: work is handed over in user code |
 //! | its request was over, and in its name more calls were made | what it began is not its request's alone |
 //!
-//! Where work is handed over, what came about in the answer of a call is no evidence for a while, unless its own request was answered.
-use super::{Maker, Owner};
+//! Where work is handed over, calls that were made in the answers of others are no evidence for a while, unless their own request was
+//! answered in theirs. Only calls of the [`Kind`] are meant of which it was seen: a list lets calls go in the slice of an answer, and
+//! says nothing of what a timer or a file request of that slice does later. Nor of libraries that say whose answer they read.
+use super::{Kind, Maker, Owner};
 use crate::{correlate::Map, event::Nanos, exchange::ExchangeId};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -27,6 +29,10 @@ const CONTRADICTIONS_MAX: usize = 4_096;
 const PROOFS: u32 = 32;
 /// Calls on the way from one to the first of its request that are followed.
 const WAY_MAX: usize = 64;
+/// Calls remembered that outlived another.
+const OUTLIVED_MAX: usize = 8;
+/// Every kind.
+const ALL: [Kind; 3] = [Kind::Slice, Kind::Resource, Kind::Said];
 
 /// What speaks for a link, or against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,16 +54,13 @@ struct Call {
     via: Option<ExchangeId>,
     /// Who was answered meanwhile, of those that were open when it was made.
     answers: SmallVec<[ExchangeId; 2]>,
-    outlived: bool,
-    /// It was made in its request's own slice, or a resource said whose it is: not for whoever waited in a list.
-    is_certain: bool,
+    /// Calls that were made on the way from it when its request was over.
+    outlived: SmallVec<[ExchangeId; 1]>,
+    kind: Kind,
     /// In its answer a call was made, in whose answer, and so on, its request was answered.
     led: bool,
     /// It was made when its request was over, in the answer of another call itself.
     handed_over: bool,
-    /// For whom a resource took the answer; once it was several, nobody.
-    named: Option<ExchangeId>,
-    several: bool,
 }
 
 impl Call {
@@ -73,6 +76,20 @@ impl Call {
     fn is_secondary(&self) -> bool {
         self.via.is_some()
     }
+
+    /// It was made in its request's own slice, or by what was created there: not for whoever waited in a list.
+    fn is_certain(&self) -> bool {
+        self.owner.is_some() && self.via.is_none() && self.kind != Kind::Said
+    }
+}
+
+/// A call that was contradicted.
+#[derive(Clone, Copy, Debug)]
+struct Contradiction {
+    call: ExchangeId,
+    /// When it was made, and when it was seen.
+    from: Nanos,
+    until: Nanos,
 }
 
 /// The calls of one process.
@@ -80,8 +97,8 @@ impl Call {
 pub(in crate::correlate) struct Calls {
     known: Map<ExchangeId, Call>,
     order: VecDeque<ExchangeId>,
-    /// Calls that were contradicted, and until when that was seen.
-    contradictions: VecDeque<(ExchangeId, Nanos, Nanos)>,
+    /// Of each kind, the oldest first.
+    contradictions: [VecDeque<Contradiction>; 3],
     /// In the answer of which call a request was answered.
     answered_in: Map<ExchangeId, Option<ExchangeId>>,
     answered: VecDeque<ExchangeId>,
@@ -89,14 +106,14 @@ pub(in crate::correlate) struct Calls {
     left_behind: u32,
     /// In one of them somebody was.
     hands_over: bool,
-    /// Calls in the answers of others whose own request was answered in theirs.
-    confirmed: u32,
+    /// Calls in the answers of others whose own request was answered in theirs, by kind.
+    confirmed: [u32; 3],
     /// Certain calls of which a resource said whose answer it was.
     proofs: u32,
     /// One said something else: such resources are no evidence here.
     disproven: bool,
-    /// Contradictions ever seen.
-    pub(in crate::correlate) contradicted: u64,
+    /// Contradictions ever seen, of each kind.
+    pub(in crate::correlate) contradicted: [u64; 3],
 }
 
 impl Calls {
@@ -106,12 +123,10 @@ impl Calls {
             owner: maker.owner,
             via: maker.via,
             answers: SmallVec::new(),
-            outlived: false,
-            is_certain: maker.owner.is_some() && (maker.via.is_none() || maker.is_named),
+            outlived: SmallVec::new(),
+            kind: maker.kind,
             led: false,
             handed_over: false,
-            named: None,
-            several: false,
         };
         if self.known.insert(id, call).is_none() {
             self.order.push_back(id);
@@ -154,12 +169,17 @@ impl Calls {
         }
         call.answers.push(request);
         self.hands_over |= call.handed_over;
-        if call.is_secondary() && call.is_confirmed() {
-            self.confirmed = self.confirmed.saturating_add(1);
+        let (from, is_contradicted, via, kind) = (call.at, call.is_contradicted(), call.via, call.kind);
+        if call.is_secondary()
+            && call.is_confirmed()
+            && let Some(confirmed) = self.confirmed.get_mut(kind as usize)
+        {
+            *confirmed = confirmed.saturating_add(1);
         }
-        let (from, is_contradicted, via) = (call.at, call.is_contradicted(), call.via);
         if is_contradicted {
-            self.contradict(id, from, at);
+            // It had nobody else to be handed over by: such resources do not tell.
+            self.disproven |= kind == Kind::Said && via.is_none();
+            self.contradict(kind, Contradiction { call: id, from, until: at });
         } else {
             self.led(via, request);
         }
@@ -182,8 +202,8 @@ impl Calls {
     pub(in crate::correlate) fn is_handed_over(&mut self, id: ExchangeId) {
         let Some(call) = self.known.get_mut(&id) else { return };
         call.handed_over = true;
-        let at = call.at;
-        self.contradict(id, at, at);
+        let (at, kind) = (call.at, call.kind);
+        self.contradict(kind, Contradiction { call: id, from: at, until: at });
     }
 
     /// A call is over for a while.
@@ -193,39 +213,55 @@ impl Calls {
         }
     }
 
-    fn contradict(&mut self, id: ExchangeId, from: Nanos, until: Nanos) {
-        self.contradicted += 1;
-        self.contradictions.push_back((id, from, until));
-        if self.contradictions.len() > CONTRADICTIONS_MAX {
-            self.contradictions.pop_front();
+    fn contradict(&mut self, kind: Kind, contradiction: Contradiction) {
+        if let Some(contradicted) = self.contradicted.get_mut(kind as usize) {
+            *contradicted += 1;
+        }
+        let Some(contradictions) = self.contradictions.get_mut(kind as usize) else { return };
+        contradictions.push_back(contradiction);
+        if contradictions.len() > CONTRADICTIONS_MAX {
+            contradictions.pop_front();
         }
     }
 
-    /// A resource that was created for `request` took the answer of a call; true if that is evidence.
-    pub(super) fn named(&mut self, id: ExchangeId, request: ExchangeId) -> bool {
+    /// A resource that was created for `owner` took the answer of a call; true if the call is taken for its.
+    pub(super) fn said(&mut self, id: ExchangeId, owner: Owner) -> bool {
         let Some(call) = self.known.get_mut(&id) else { return false };
-        if let Some(owner) = call.owner.filter(|_| call.is_certain) {
+        let known = call.owner.map(|known| known.request);
+        if call.is_certain() {
             // It tells whether such resources say the truth.
-            self.disproven |= owner.request != request;
+            self.disproven |= known != Some(owner.request);
             self.proofs = self.proofs.saturating_add(1);
+            return false;
         }
-        call.several |= call.named.is_some_and(|named| named != request);
-        call.named = Some(request);
-        self.is_named(id, request)
+        if self.disproven || owner.via == Some(id) {
+            return false;
+        }
+        if call.kind == Kind::Said && known != Some(owner.request) {
+            // Several take it: nobody's.
+            call.owner = None;
+            return false;
+        }
+        if std::mem::take(&mut call.handed_over)
+            && let Some(contradicted) = self.contradicted.get_mut(call.kind as usize)
+        {
+            // It was never the other one's.
+            *contradicted = contradicted.saturating_sub(1);
+        }
+        call.owner = Some(owner);
+        call.via = owner.via;
+        call.kind = Kind::Said;
+        true
     }
 
-    fn is_named(&self, id: ExchangeId, request: ExchangeId) -> bool {
-        let is_told = |call: &&Call| !call.is_certain && !call.several && call.named == Some(request);
-        self.known.get(&id).filter(is_told).is_some() && self.proofs >= PROOFS && !self.disproven
+    /// What resources say of answers is evidence.
+    fn is_told(&self) -> bool {
+        self.proofs >= PROOFS && !self.disproven
     }
 
     /// The request that must be a call's if nothing forward says so: the one that was answered in its answer, alone.
     pub(in crate::correlate) fn backward(&self, id: ExchangeId) -> Option<ExchangeId> {
         let call = self.known.get(&id)?;
-        if let Some(named) = call.named.filter(|named| self.is_named(id, *named)) {
-            // Who was answered is no more than who waited.
-            return Some(named);
-        }
         let is_direct = call.owner.is_some() && !call.is_secondary() && !call.handed_over;
         match call.answers.as_slice() {
             [one] if !(is_direct && call.is_contradicted()) => Some(*one),
@@ -233,8 +269,13 @@ impl Calls {
         }
     }
 
-    /// More was done in the name of a request that is over: calls on the way to it that did not lead to its answer are not its alone.
-    pub(in crate::correlate) fn outlives(&mut self, via: Option<ExchangeId>, request: ExchangeId) {
+    /// A call was made in the name of a request that is over: those on the way to it that did not lead to its answer are not its alone.
+    pub(in crate::correlate) fn outlives(
+        &mut self,
+        by: ExchangeId,
+        via: Option<ExchangeId>,
+        request: ExchangeId,
+    ) {
         let mut led: SmallVec<[ExchangeId; 8]> = SmallVec::new();
         let mut next = self.answered_in.get(&request).copied().flatten();
         while let Some(id) = next.filter(|_| led.len() < WAY_MAX) {
@@ -245,7 +286,9 @@ impl Calls {
         for _ in 0..WAY_MAX {
             let Some(id) = next.filter(|id| !led.contains(id)) else { return };
             let Some(call) = self.known.get_mut(&id) else { return };
-            call.outlived = true;
+            if call.outlived.len() < OUTLIVED_MAX {
+                call.outlived.push(by);
+            }
             next = call.via;
         }
     }
@@ -259,14 +302,36 @@ impl Calls {
         if call.owner.map(|owner| owner.request) != Some(request) || call.is_contradicted() {
             return Verdict::HandedOver;
         }
-        if call.outlived {
+        let is_said = |by: &ExchangeId| self.known.get(by).is_some_and(|by| by.kind == Kind::Said);
+        if !call.outlived.iter().all(is_said) {
             return Verdict::Outlived;
         }
-        match call.is_secondary() {
-            true if self.is_doubtful(call.at) => Verdict::HandedOver,
-            true if !call.led && self.confirmed < PROOFS_THAT_STOOD => Verdict::Unproven,
-            _ => Verdict::Good,
+        match call.kind {
+            Kind::Said if !self.is_told() => Verdict::Unproven,
+            _ => self.on_its_way(id),
         }
+    }
+
+    /// What is to be thought of a call for the answers on the way from it to the first call of its request.
+    fn on_its_way(&self, id: ExchangeId) -> Verdict {
+        let mut next = Some(id);
+        for _ in 0..WAY_MAX {
+            let Some(call) = next.and_then(|id| self.known.get(&id)) else { return Verdict::Unproven };
+            if call.is_contradicted() || call.is_secondary() && self.is_doubtful(call.at, &[call.kind]) {
+                return Verdict::HandedOver;
+            }
+            if !call.is_secondary() {
+                return Verdict::Good;
+            }
+            let is_in_doubt = self.is_doubtful(call.at, &ALL);
+            let confirmed = self.confirmed.get(call.kind as usize).copied().unwrap_or_default();
+            match confirmed >= PROOFS_THAT_STOOD || call.led && !is_in_doubt {
+                false => return Verdict::Unproven,
+                true if !is_in_doubt => return Verdict::Good,
+                true => next = call.via,
+            }
+        }
+        Verdict::Unproven
     }
 
     /// The call came about in the answer of another.
@@ -274,13 +339,14 @@ impl Calls {
         self.known.get(&id).is_some_and(Call::is_secondary)
     }
 
-    fn is_doubtful(&self, at: Nanos) -> bool {
+    /// Calls of one of these kinds were contradicted around that time.
+    fn is_doubtful(&self, at: Nanos, kinds: &[Kind]) -> bool {
         let leaves_behind = self.left_behind >= PROOFS && !self.hands_over;
-        self.contradictions.iter().any(|(id, from, until)| {
-            let is_near = at.0.saturating_add(DOUBT_BEFORE_NS) >= from.0
-                && at.0 <= until.0.saturating_add(DOUBT_AFTER_NS);
+        kinds.iter().filter_map(|kind| self.contradictions.get(*kind as usize)).flatten().any(|seen| {
+            let is_near = at.0.saturating_add(DOUBT_BEFORE_NS) >= seen.from.0
+                && at.0 <= seen.until.0.saturating_add(DOUBT_AFTER_NS);
             let counts = |call: &Call| call.is_contradicted() && !(call.handed_over && leaves_behind);
-            is_near && self.known.get(id).is_none_or(counts)
+            is_near && self.known.get(&seen.call).is_none_or(counts)
         })
     }
 }

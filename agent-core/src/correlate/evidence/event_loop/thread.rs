@@ -1,7 +1,7 @@
 //! One thread's event loop: the slice that runs, and who created which resource.
 //!
 //! Owners are kept by ranges of ids: a slice creates its resources in a row. Bounded: the oldest are forgotten, and then nobody's.
-use super::{Maker, Owner};
+use super::{Kind, Maker, Owner};
 use crate::{
     correlate::Map,
     event::{AsyncIds, Slice},
@@ -29,6 +29,8 @@ pub(super) struct Running {
     pub(super) id: Id,
     /// It was called by the loop itself: not among timers or immediates.
     pub(super) is_poll: bool,
+    /// It is the read itself, and not the callback of another resource.
+    pub(super) is_read: bool,
 }
 
 /// Resources created in a row for one owner.
@@ -200,10 +202,20 @@ impl Thread {
         let via = owner.map_or(if is_named { None } else { self.now.via }, |owner| owner.via);
         let resource = owner.map_or(0, |owner| owner.resource);
         let resources = if is_named { [resource, running, trigger] } else { [resource, 0, 0] };
+        let kind = self.kind(running, is_named);
         // What the slice itself has created knows no more than the slice.
         let is_named = is_named && self.slice_of(running) != Some(self.slice);
         let in_answer = !is_named && self.now.is_poll && self.now.via.is_some();
-        Maker { owner, via, resources, in_answer, is_named }
+        Maker { owner, via, resources, in_answer, kind }
+    }
+
+    /// How the maker of what is made now is known.
+    pub(super) fn kind(&self, running: Id, is_named: bool) -> Kind {
+        let is_before = is_named && self.slice_of(running) != Some(self.slice);
+        match self.now.is_read && !is_before {
+            true => Kind::Slice,
+            false => Kind::Resource,
+        }
     }
 
     /// In which slice a resource was created.
