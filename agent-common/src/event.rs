@@ -131,6 +131,10 @@ pub mod flags {
     pub const BLOCKING: u16 = 1 << 5;
     /// The socket is in non-blocking mode, and no epoll instance watches it: who wants its bytes waits for them in `poll`.
     pub const POLLED: u16 = 1 << 6;
+    /// The policy is [`capture::FRAMES`](crate::policy::capture::FRAMES): `skipped` and `ahead` mean something.
+    pub const WALKED: u16 = 1 << 7;
+    /// And the walk begins with this record, on the chance that a frame does.
+    pub const WALK_BEGINS: u16 = 1 << 8;
 }
 
 /// First in every record. Written by `agent-ebpf/src/emit.rs`.
@@ -194,6 +198,10 @@ pub struct BytesRecord {
     pub moved: u32,
     /// Bytes of data that follow.
     pub captured: u32,
+    /// Bytes directly before `seq` that were skipped: whole calls of which nothing is wanted.
+    pub skipped: u32,
+    /// Bytes from `seq` to the next frame, or [`INSIDE_HEADER`](crate::policy::frame::INSIDE_HEADER).
+    pub ahead: u32,
     /// The two ends.
     pub endpoints: Endpoints,
     /// One of [`direction`].
@@ -205,7 +213,7 @@ pub struct BytesRecord {
     /// Zero.
     pub reserved: u8,
 }
-const _: () = assert!(size_of::<BytesRecord>() == 128);
+const _: () = assert!(size_of::<BytesRecord>() == 136);
 
 /// A mark was passed (see [`crate::policy::Mark`]): nothing is copied, the end of a body is timed.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

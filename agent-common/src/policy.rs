@@ -7,6 +7,23 @@ pub mod capture {
     pub const HEAD: u32 = 0;
     /// Nothing, and no record at all: an unknown protocol, TLS ciphertext, an upgraded connection.
     pub const STOP: u32 = 1;
+    /// Every call in full of which a frame is wanted, see [`frame`](super::frame); nothing of the others.
+    pub const FRAMES: u32 = 2;
+}
+
+/// Frames, as [`capture::FRAMES`] knows them: a length in three bytes, a type, flags, four bytes that do not matter, and so many bytes of
+/// payload. Wanted are those of a type that is in [`WANTED`](frame::WANTED), and those of type 0 that carry [`LAST`](frame::LAST).
+pub mod frame {
+    /// Bytes of a header that are looked at: length, type, flags.
+    pub const KEY_BYTES: u32 = 5;
+    /// Bytes of a header after that.
+    pub const REST_BYTES: u32 = 4;
+    /// Types that say something: a bit each, modulo 64. HTTP/2: HEADERS, RST_STREAM, SETTINGS, PUSH_PROMISE, GOAWAY, CONTINUATION.
+    pub const WANTED: u64 = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 9;
+    /// The flag of type 0 that says something. HTTP/2: END_STREAM.
+    pub const LAST: u64 = 1;
+    /// [`BytesRecord::ahead`](crate::event::BytesRecord::ahead) inside a header.
+    pub const INSIDE_HEADER: u32 = u32::MAX;
 }
 
 /// Values of [`Mark::armed`].
@@ -38,6 +55,36 @@ pub struct Mark {
     pub id: u32,
 }
 
+/// What user space says of one direction's walk from frame to frame: by the number at which it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct WalkTrust {
+    /// A frame began there: calls may be skipped.
+    pub trusted: u32,
+    /// None did: it has to begin anew.
+    pub refused: u32,
+}
+
+/// One direction's walk from frame to frame. Only where [`capture::FRAMES`] is the policy.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FrameWalk {
+    /// The part of a header that was seen, first byte lowest.
+    pub key: u64,
+    /// How many bytes of it.
+    pub have: u32,
+    /// Sequence number at which it began; 0 if it has not.
+    pub from: u32,
+    /// Sequence number after the last call that was walked through.
+    pub reached: u32,
+    /// Bytes from there to the next frame.
+    pub left: u32,
+    /// 1: those belong to a frame that is wanted.
+    pub wanted: u32,
+    /// Bytes of calls that were skipped since the last record.
+    pub skipped: u32,
+}
+
 /// One row of `POLICIES`, keyed by socket cookie. User space inserts, `tcp_destroy_sock` deletes; user space alone writes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -50,8 +97,10 @@ pub struct Policy {
     pub reserved: u32,
     /// Marks by direction.
     pub marks: [Mark; 2],
+    /// What is known of the walks, by direction.
+    pub walks: [WalkTrust; 2],
 }
-const _: () = assert!(size_of::<Policy>() == 64);
+const _: () = assert!(size_of::<Policy>() == 80);
 
 /// One row of `CONNECTIONS`, keyed by socket cookie. The kernel writes it; user space reads it after arming a mark,
 /// because the bytes may have passed before. Deleted by `tcp_destroy_sock`.
@@ -79,8 +128,10 @@ pub struct ConnectionState {
     pub ended: u8,
     /// Zero.
     pub reserved: u32,
+    /// Walks from frame to frame, by direction.
+    pub walks: [FrameWalk; 2],
 }
-const _: () = assert!(size_of::<ConnectionState>() == 64);
+const _: () = assert!(size_of::<ConnectionState>() == 128);
 
 /// Bits of [`Process::flags`].
 pub mod process {

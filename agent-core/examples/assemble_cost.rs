@@ -67,5 +67,6 @@ fn segment(conn: ConnId, at: Nanos, direction: Direction, data: &[u8], round: u6
         endpoints: Endpoints { local: ([127, 0, 0, 1], 80).into(), remote: ([127, 0, 0, 1], 4000).into() },
         begins_turn: true,
         opposite: (!is_first).then_some(Reached { at, seq: other as u32 }),
+        walk: None,
     }
 }

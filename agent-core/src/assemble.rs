@@ -12,17 +12,21 @@ use crate::{
 mod connection;
 mod context;
 mod counts;
+mod early;
 mod endings;
 mod exchanges;
 mod hold;
 mod marks;
+mod multiplex;
 mod pairing;
 mod passing;
 mod reading;
 mod recognise;
 mod settings;
 mod stream;
+mod streams;
 mod table;
+mod walks;
 
 pub use counts::Counts;
 pub use settings::Settings;
@@ -57,6 +61,24 @@ pub enum Command {
         direction: Direction,
         /// How many.
         bytes: u32,
+    },
+    /// Walk from frame to frame in both directions, and copy every call in full of which anything is wanted; or copy as ever.
+    Frames {
+        /// Which.
+        conn: ConnId,
+        /// Whether to walk.
+        walks: bool,
+    },
+    /// The walk that began at this number is right, and calls may be skipped; or it is not, and has to begin anew.
+    Walk {
+        /// Which.
+        conn: ConnId,
+        /// Direction.
+        direction: Direction,
+        /// Where it began.
+        from: u32,
+        /// Whether a frame began there.
+        is_right: bool,
     },
     /// The mark is no longer of use.
     Unmark {
@@ -197,6 +219,7 @@ impl Assembler {
         connection.release_all(&mut ctx);
         connection.settle_tails(None, &mut ctx);
         connection.give_up_all(at, end, &mut ctx);
+        connection.end_all_streams(at, end, &mut ctx);
         connection.clear(&mut ctx);
     }
 
@@ -215,6 +238,7 @@ impl Assembler {
             let Some(connection) = table.get_mut(id) else { return false };
             connection.release_ready(at, &mut ctx);
             connection.settle_tails(Some(at), &mut ctx);
+            connection.settle_streams(at, &mut ctx);
             connection.is_waiting = connection.needs_ticks();
             connection.is_waiting
         });

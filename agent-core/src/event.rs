@@ -253,6 +253,17 @@ pub enum Uncopied {
     NoBuffer,
 }
 
+/// Where the kernel side's walk from frame to frame is at the first byte of a segment, on a connection whose exchanges share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walk {
+    /// Bytes directly before that it skipped: whole calls of which nothing is wanted.
+    pub skipped: u32,
+    /// Bytes from there to the next frame; `None` inside its header.
+    pub ahead: Option<u32>,
+    /// It begins here, on the chance that a frame does: see [`crate::assemble::Command::Walk`].
+    pub begins: bool,
+}
+
 /// Bytes that one call moved.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {
@@ -280,6 +291,8 @@ pub struct Segment<'a> {
     pub begins_turn: bool,
     /// This segment begins a turn; the other direction had come this far. `None` inside a turn, or if it moved nothing yet.
     pub opposite: Option<Reached>,
+    /// Where the walk is, if the kernel side walks.
+    pub walk: Option<Walk>,
 }
 
 /// What happened to a connection.

@@ -38,12 +38,14 @@ pub enum Answer {
 /// An HTTP request's head. RFC 9110, RFC 9112.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpRequest {
-    /// As on the wire: case-sensitive, unknown methods included.
+    /// As on the wire: case-sensitive, unknown methods included. Empty if it was not seen.
     pub method: String,
-    /// Request target as on the wire (origin, absolute, authority or asterisk form), cut at 8 KiB.
+    /// Request target as on the wire (origin, absolute, authority or asterisk form), cut at 8 KiB. Empty if it was not seen.
     pub target: String,
     /// `1.0`, `1.1`, `2`.
     pub version: &'static str,
+    /// `http` or `https`, where the request says so by a field of its own.
+    pub scheme: Option<&'static str>,
     /// `Host`, or the authority.
     pub host: Option<String>,
     /// Fields on the keep-list, in wire order, duplicates kept.
@@ -55,7 +57,7 @@ pub struct HttpRequest {
 /// An HTTP response's head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpResponse {
-    /// Final status: 1xx other than 101 are passed over.
+    /// Final status: 1xx other than 101 are passed over. 0 if it was not seen.
     pub status: u16,
     /// Fields on the keep-list, in wire order, duplicates kept.
     pub fields: Vec<Field>,
@@ -74,6 +76,8 @@ pub enum End {
     ClientGone,
     /// The server closed or reset before the response was whole.
     ServerGone,
+    /// One side gave up this exchange and not the connection; the protocol's code for why.
+    Reset(u32),
     /// The observed process ended.
     ProcessExited,
     /// Nothing for longer than the configured time.
@@ -108,6 +112,9 @@ pub struct Opened {
     pub protocol: &'static str,
     /// Connection.
     pub conn: ConnId,
+    /// Its number there, if exchanges share the connection at the same time: then their order says nothing of who answers whom, and
+    /// who moves their bytes may do it for others.
+    pub stream: Option<u32>,
     /// Both ends.
     pub endpoints: Endpoints,
     /// Sequence number of the request's first byte: the same at both ends of the connection.

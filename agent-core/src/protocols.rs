@@ -6,6 +6,8 @@
 use crate::exchange::{Answer, Call};
 
 mod foreign;
+pub(crate) mod grpc;
+pub(crate) mod http2;
 mod keep;
 
 pub(crate) use {foreign::Foreign, keep::KeepList};
@@ -126,6 +128,8 @@ pub(crate) enum Body {
     Unknown,
     /// The connection is something else from here on.
     Switch,
+    /// The connection speaks HTTP/2 from here on, and this is the first stream's. RFC 7540 §3.2.
+    SwitchToHttp2,
 }
 
 /// Cuts the two streams of one connection into frames.

@@ -5,6 +5,7 @@ pub(crate) mod capture;
 pub(crate) mod connection;
 pub(crate) mod context;
 pub(crate) mod event_loop;
+pub(crate) mod frames;
 pub(crate) mod function;
 pub(crate) mod goroutine;
 pub(crate) mod iterator;

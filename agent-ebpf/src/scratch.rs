@@ -49,8 +49,12 @@ pub(crate) struct Call {
     pub tail_len: Opaque<u32>,
     /// Id of the mark that is waited for.
     pub mark: Opaque<u32>,
-    /// Zero.
-    pub reserved: u32,
+    /// Flags of the record that say how the walk from frame to frame stands; 0 if there is none.
+    pub walk_flags: Opaque<u32>,
+    /// As in the record.
+    pub skipped: Opaque<u32>,
+    /// As in the record.
+    pub ahead: Opaque<u32>,
 }
 
 /// Where a walk through an iovec is.
@@ -76,6 +80,20 @@ pub(crate) struct Walk {
     pub filled: Opaque<u32>,
     /// Zero.
     pub reserved: u32,
+    /// The walk from frame to frame, as in [`FrameWalk`](wirespan_common::policy::FrameWalk).
+    pub frame_key: Opaque<u64>,
+    /// As there.
+    pub frame_have: Opaque<u32>,
+    /// As there.
+    pub frame_left: Opaque<u32>,
+    /// As there.
+    pub frame_wanted: Opaque<u32>,
+    /// 1: something of the call is wanted.
+    pub wanted: Opaque<u32>,
+    /// One of [`shape`](crate::handlers::buffer::shape).
+    pub shape: Opaque<u32>,
+    /// Zero.
+    pub reserved_too: u32,
 }
 
 /// An exec record while it is built.

@@ -120,6 +120,7 @@ fn act(
                 begins_turn,
                 opposite: (begins_turn && other.at != 0)
                     .then_some(Reached { at: Nanos(other.at), seq: other.seq }),
+                walk: None,
             })
         }
     };

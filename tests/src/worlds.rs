@@ -11,6 +11,7 @@ mod context;
 mod damage;
 mod go;
 mod http;
+mod http2;
 mod kernel;
 mod kinds;
 mod links;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Scene> {
     [
         kernel::SCENES,
         http::SCENES,
+        http2::SCENES,
         context::SCENES,
         calls::SCENES,
         kinds::SCENES,

@@ -9,14 +9,16 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 
 /// Programs that the worlds start, and the Debian packages that bring them.
-pub(crate) const NEEDS: [Need; 10] = [
+pub(crate) const NEEDS: [Need; 12] = [
     Need::Program { program: "bpftool", package: "bpftool" },
     Need::Program { program: "cc", package: "gcc" },
     Need::Program { program: "curl", package: "curl" },
     Need::Program { program: "go", package: "golang-go" },
+    Need::Program { program: "h2load", package: "nghttp2-client" },
     Need::Program { program: "ip", package: "iproute2" },
     Need::Program { program: "nft", package: "nftables" },
     Need::Program { program: "nginx", package: "nginx-light" },
+    Need::Program { program: "node", package: "nodejs" },
     Need::Program { program: "python3", package: "python3" },
     Need::Program { program: "setpriv", package: "util-linux" },
     Need::Program { program: "wrk", package: "wrk" },
@@ -66,6 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Builds the agent and the programs of the `tests` crate, and what they start.
 pub(crate) fn build() -> Result<()> {
     setup::ensure(&NEEDS)?;
+    setup::grpc::stack()?;
     build::agent()?;
     command::run(&mut cargo(&["build", "--profile=worlds", "--package=wirespan-tests"])?)
 }

@@ -4,6 +4,7 @@
 //! at a file: no network, no output. Everything of ours goes to `.cache` (ignored by git); only Debian packages and
 //! rustup's components change the machine. Not here: compiling the agent (see `build`).
 mod debian;
+pub(crate) mod grpc;
 pub(crate) mod kernels;
 mod language;
 pub(crate) mod log;

@@ -5,13 +5,14 @@
 use super::{
     context::Context,
     hold::Held,
+    multiplex::Multiplex,
     pairing::Pairing,
     stream::{Armed, Both, State, Stream},
 };
 use crate::{
     event::{Actor, ConnId, Direction, Endpoints, Nanos, Reached, Segment, Uncopied},
     exchange::ExchangeId,
-    protocols::{Parser, Part, Protocol},
+    protocols::{Parser, Part, Protocol, http2::Sight},
 };
 
 /// What a connection speaks.
@@ -20,6 +21,8 @@ pub(super) enum Phase {
     Unknown,
     /// This.
     Speaking(Speech),
+    /// A protocol whose exchanges share the connection.
+    Sharing(Box<Multiplex>),
     /// Nothing of use; nothing more is read.
     Stopped,
 }
@@ -65,6 +68,8 @@ pub(super) struct Connection {
     pub(super) opener: Option<Direction>,
     /// Times that neither a protocol nor the start of one was recognised.
     pub(super) unmatched: u8,
+    /// What the first bytes of each direction's last turn looked like, while it is not known what the connection speaks.
+    pub(super) sights: Both<Sight>,
     /// On the list of connections that a tick looks at.
     pub(super) is_waiting: bool,
 }
@@ -96,6 +101,7 @@ impl Connection {
             is_whole: true,
             opener: None,
             unmatched: 0,
+            sights: Both { egress: Sight::No, ingress: Sight::No },
             is_waiting: false,
         }
     }
@@ -133,7 +139,14 @@ impl Connection {
             self.is_whole = false;
             self.lose_boundary(direction, segment.at, ctx);
         }
+        if let Some(walk) = segment.walk {
+            self.skip_frames(direction, segment.seq, walk, ctx);
+        }
+        let begun = self.begins_frame(direction, segment.seq);
         let Some((data, uncopied)) = self.align(segment, ctx) else { return };
+        if let Some(walk) = segment.walk {
+            self.follow_walk(direction, segment.seq, walk);
+        }
         let stream = self.streams.of_mut(direction);
         stream.copied = stream.copied.saturating_add(u32::try_from(data.len()).unwrap_or(u32::MAX));
         stream.last_actor = Some(segment.actor);
@@ -147,6 +160,9 @@ impl Connection {
         }
         let stream = self.streams.of_mut(direction);
         stream.last_at = stream.last_at.max(segment.at);
+        if segment.walk.is_some_and(|walk| walk.begins) {
+            self.judge_walk(direction, segment.seq, begun, ctx);
+        }
         self.consider_mark(direction, ctx);
     }
 
@@ -211,14 +227,15 @@ impl Connection {
     pub(super) fn requests(&self) -> Option<Direction> {
         match &self.phase {
             Phase::Speaking(speech) => Some(speech.requests),
-            Phase::Unknown | Phase::Stopped => None,
+            Phase::Sharing(_) | Phase::Unknown | Phase::Stopped => None,
         }
     }
 
     /// Does something here wait for time to pass?
     pub(super) fn needs_ticks(&self) -> bool {
         let has_tail = self.streams.egress.tail_at.is_some() || self.streams.ingress.tail_at.is_some();
-        !self.held.is_empty() || has_tail
+        let is_in_doubt = matches!(&self.phase, Phase::Sharing(shared) if shared.streams.is_in_doubt());
+        !self.held.is_empty() || has_tail || is_in_doubt
     }
 
     /// Nothing of this connection is of use any more.

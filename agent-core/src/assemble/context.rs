@@ -67,6 +67,14 @@ impl Context<'_> {
         self.out.commands.push(Command::Head { conn, direction, bytes });
     }
 
+    pub(super) fn frames(&mut self, conn: ConnId, walks: bool) {
+        self.out.commands.push(Command::Frames { conn, walks });
+    }
+
+    pub(super) fn walk(&mut self, conn: ConnId, direction: Direction, from: u32, is_right: bool) {
+        self.out.commands.push(Command::Walk { conn, direction, from, is_right });
+    }
+
     pub(super) fn unmark(&mut self, conn: ConnId, direction: Direction) {
         self.out.commands.push(Command::Unmark { conn, direction });
     }

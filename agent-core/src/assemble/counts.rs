@@ -26,7 +26,7 @@ crate::counters! {
         timed_out: "loss", "exchanges", "Exchanges without a byte for the configured time.";
         stopped_unknown: "skip", "connections", "Connections stopped because no protocol was recognised.";
         stopped_tls: "skip", "connections", "Connections stopped because they speak TLS.";
-        stopped_http2: "skip", "connections", "Connections stopped because they speak HTTP/2 with prior knowledge.";
+        stopped_http2: "skip", "connections", "Connections stopped because their HTTP/2 made no sense, or had a header block without end.";
         stopped_upgraded: "skip", "connections", "Connections stopped because they became something else.";
         retracted: "skip", "connections", "Connections whose protocol was taken back: the other direction did not speak it.";
     }

@@ -3,7 +3,7 @@
 //! Shape: FINs, closes, exits and silence in; [`End`]s out. A FIN received says nothing about what the process still has to
 //! read, and a FIN sent may be half a close: so what waits for bytes to arrive waits for both FINs or the close itself.
 use super::{
-    connection::Connection,
+    connection::{Connection, Phase},
     context::Context,
     exchanges::Ending as Over,
     stream::{Rest, State},
@@ -25,7 +25,10 @@ impl Connection {
         self.used_at = at;
         self.release_all(ctx);
         for (direction, reached) in reached {
-            if let Some(reached) = reached {
+            // A FIN has a number too: where exchanges share the connection it would be a gap.
+            let is_fin = matches!(self.phase, Phase::Sharing(_))
+                && reached.is_some_and(|reached| self.streams.of(direction).ahead(reached.seq) == 1);
+            if let Some(reached) = reached.filter(|_| !is_fin) {
                 self.reach(direction, reached, ctx);
             }
         }
@@ -36,16 +39,28 @@ impl Connection {
             Ending::Closed | Ending::Reset => {}
         }
         let is_over = matches!(ending, Ending::Closed | Ending::Reset);
+        if let Phase::Sharing(shared) = &self.phase {
+            let requests = shared.requests;
+            if is_over || self.is_answered_out(requests) {
+                let (end, at) = self.who_left(requests, at);
+                self.end_all_streams(at, end, ctx);
+            }
+            return is_over;
+        }
         let Some(requests) = self.requests() else { return is_over };
-        let is_answered_out = match requests.opposite() {
-            Direction::Egress => self.fins[0].is_some(),
-            Direction::Ingress => self.fins[0].is_some() && self.fins[1].is_some(),
-        };
-        if is_over || is_answered_out {
+        if is_over || self.is_answered_out(requests) {
             self.settle_tails(None, ctx);
             self.end_open(requests, at, ctx);
         }
         is_over
+    }
+
+    /// Will nothing more of any response move?
+    fn is_answered_out(&self, requests: Direction) -> bool {
+        match requests.opposite() {
+            Direction::Egress => self.fins[0].is_some(),
+            Direction::Ingress => self.fins[0].is_some() && self.fins[1].is_some(),
+        }
     }
 
     /// No more of any response will move.
@@ -113,6 +128,10 @@ impl Connection {
 
     /// A process ended: what it had open will not be answered by it.
     pub(super) fn exit(&mut self, process: ProcessId, at: Nanos, ctx: &mut Context<'_>) {
+        if matches!(&self.phase, Phase::Sharing(shared) if shared.streams.has(process)) {
+            self.release_all(ctx);
+            self.end_streams_of(process, at, ctx);
+        }
         if self.pairing.open.iter().any(|open| open.process == process) {
             self.release_all(ctx);
             self.settle_tails(None, ctx);

@@ -63,6 +63,7 @@ impl Connection {
             role,
             protocol,
             conn: self.id,
+            stream: None,
             endpoints: self.endpoints,
             seq: head.first.seq,
             fingerprint: head.fingerprint,

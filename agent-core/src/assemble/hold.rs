@@ -7,7 +7,7 @@ use super::{
     context::Context,
     stream::{State, distance},
 };
-use crate::event::{Actor, Direction, Nanos, Reached, Segment, Source, Uncopied};
+use crate::event::{Actor, Direction, Nanos, Reached, Segment, Source, Uncopied, Walk};
 
 /// CPUs swap records within microseconds; a thread may be preempted between the move and its record for a few slices.
 pub(super) const HOLD_NS: u64 = 50_000_000;
@@ -28,6 +28,7 @@ pub(super) struct Held {
     uncopied: Uncopied,
     begins_turn: bool,
     opposite: Option<Reached>,
+    walk: Option<Walk>,
 }
 
 impl Connection {
@@ -49,6 +50,7 @@ impl Connection {
             uncopied: segment.uncopied,
             begins_turn: segment.begins_turn,
             opposite: segment.opposite,
+            walk: segment.walk,
         });
         self.release_ready(segment.at, ctx);
     }
@@ -113,6 +115,7 @@ impl Connection {
             endpoints: self.endpoints,
             begins_turn: held.begins_turn,
             opposite: held.opposite,
+            walk: held.walk,
         }
     }
 
@@ -143,9 +146,11 @@ impl Connection {
     /// Is nothing missing that must come before this segment?
     pub(super) fn is_ready(&self, segment: &Segment<'_>) -> bool {
         let direction = segment.direction;
+        // What was skipped before it will not come.
+        let from = segment.seq.wrapping_sub(segment.walk.map_or(0, |walk| walk.skipped));
         // What is missing before a turn began will not come: the other side has answered it.
         if !segment.begins_turn
-            && (self.is_inside_unseen_turn(segment) || !self.is_accounted(direction, segment.seq))
+            && (self.is_inside_unseen_turn(segment) || !self.is_accounted(direction, from))
         {
             return false;
         }
@@ -206,7 +211,7 @@ impl Connection {
                     && self.streams.of(segment.direction).is_idle()
                     && self.streams.of(speech.requests).buffer.is_empty()
             }
-            Phase::Unknown | Phase::Stopped => false,
+            Phase::Sharing(_) | Phase::Unknown | Phase::Stopped => false,
         }
     }
 }

@@ -30,7 +30,7 @@ impl Connection {
         let stream = self.streams.of(direction);
         let tail = match &self.phase {
             Phase::Speaking(speech) => speech.parser.tail(),
-            Phase::Unknown | Phase::Stopped => return,
+            Phase::Sharing(_) | Phase::Unknown | Phase::Stopped => return,
         };
         if stream.armed.is_some() {
             return;

@@ -15,6 +15,9 @@ use crate::{
 impl Connection {
     /// `bytes` bytes of a direction moved, the last of them by `at`, and none of them was seen.
     pub(super) fn pass(&mut self, direction: Direction, bytes: u64, at: Nanos, ctx: &mut Context<'_>) {
+        if matches!(self.phase, Phase::Sharing(_)) {
+            return self.pass_frames(direction, bytes, at, ctx);
+        }
         let mut ahead = bytes;
         while ahead > 0 {
             let stream = self.streams.of_mut(direction);
@@ -88,6 +91,9 @@ impl Connection {
 
     /// It is no longer known how many messages went by in this direction.
     pub(super) fn lose_boundary(&mut self, direction: Direction, at: Nanos, ctx: &mut Context<'_>) {
+        if matches!(self.phase, Phase::Sharing(_)) {
+            return self.lose_frames(direction, at, ctx);
+        }
         let Phase::Speaking(speech) = &self.phase else { return };
         if speech.part(direction) == Part::Response {
             self.lose_waiting(at, ctx);

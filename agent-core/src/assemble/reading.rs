@@ -33,6 +33,9 @@ impl Connection {
         let mut rest = piece.data;
         let mut is_start = true;
         while !rest.is_empty() {
+            if matches!(self.phase, Phase::Sharing(_)) {
+                return self.feed_frames(Piece { data: rest, ..piece }, ctx);
+            }
             if is_start {
                 self.consider_start(piece, ctx);
             }
@@ -173,7 +176,7 @@ impl Connection {
         stream.state = State::Searching;
         let given_up = match &mut self.phase {
             Phase::Speaking(speech) => speech.parser.give_up(speech.part(direction), &buffer, &reading),
-            Phase::Unknown | Phase::Stopped => None,
+            Phase::Sharing(_) | Phase::Unknown | Phase::Stopped => None,
         };
         ctx.release(&mut buffer);
         let (Some(given_up), Some(actor)) = (given_up, actor) else {
@@ -219,6 +222,7 @@ impl Connection {
             Body::UntilClose => stream.begin_body(State::Rest(Rest::UntilClose)),
             Body::Unknown => stream.begin_body(State::Rest(Rest::Adrift)),
             Body::Switch => self.switch(piece.at, ctx),
+            Body::SwitchToHttp2 => self.switch_to_frames(piece.at, ctx),
         }
     }
 
@@ -282,7 +286,7 @@ impl Connection {
 }
 
 /// FNV-1a of the first 32 bytes: the same at both ends of a connection, on every node.
-fn fingerprint(bytes: &[u8]) -> u64 {
+pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().take(32).fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

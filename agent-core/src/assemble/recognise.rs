@@ -1,7 +1,7 @@
 //! What a connection speaks: found from the first bytes of its turns, taken back when the other direction disagrees.
 //!
 //! Shape: a [`Piece`] of a connection whose protocol is unknown in. What nobody recognises is stopped after a few turns;
-//! what can only be of no use (TLS, HTTP/2) at once.
+//! what can only be of no use (TLS) at once.
 use super::{
     connection::{Connection, Phase, Piece, Speech},
     context::Context,
@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     event::{Direction, Nanos},
-    protocols::{Foreign, PROTOCOLS, Part, Protocol, Sniff},
+    protocols::{
+        Foreign, PROTOCOLS, Part, Protocol, Sniff,
+        http2::{self, Sight},
+    },
 };
 
 /// Turns that no sniffer knows, in both directions together, before a connection is stopped. One may have been joined in the
@@ -31,16 +34,17 @@ impl Connection {
         } else {
             piece.data
         };
-        if let Some(foreign) = Foreign::sniff(bytes) {
-            match foreign {
-                Foreign::Tls => ctx.shared.counts.stopped_tls += 1,
-                Foreign::Http2 => ctx.shared.counts.stopped_http2 += 1,
-            }
+        if let Some(Foreign::Tls) = Foreign::sniff(bytes) {
+            ctx.shared.counts.stopped_tls += 1;
             self.stop(ctx);
             return false;
         }
-        let mut is_short = false;
         let begins_turn = if is_begun { stream.first.begins_turn } else { piece.begins_turn };
+        let sight = if begins_turn { http2::sniff(bytes) } else { Sight::No };
+        if !matches!(sight, Sight::No | Sight::Short) {
+            return self.recognise_frames(piece, sight, ctx);
+        }
+        let mut is_short = sight == Sight::Short;
         for &protocol in PROTOCOLS {
             match protocol.sniff(bytes) {
                 // In the middle of a turn it may be the content of a body.
@@ -68,6 +72,7 @@ impl Connection {
         let stream = self.streams.of_mut(piece.direction);
         ctx.release(&mut stream.buffer);
         stream.state = State::Searching;
+        *self.sights.of_mut(piece.direction) = Sight::No;
         // The middle of a turn says nothing.
         self.unmatched = self.unmatched.saturating_add(u8::from(piece.begins_turn));
         let is_two_way = self.streams.egress.next.is_some() && self.streams.ingress.next.is_some();

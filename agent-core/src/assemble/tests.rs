@@ -2,6 +2,9 @@
 mod bounds;
 mod duplex;
 mod fixtures;
+mod hostile;
 mod kernel;
 mod model;
+mod multiplex;
+mod walker;
 mod wire;

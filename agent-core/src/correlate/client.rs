@@ -4,6 +4,7 @@
 //! |---|---|
 //! | hands on a context that one open request carries | that request, linked at once (`wire`) |
 //! | carries a context that a library made | none: the span is left to the library |
+//! | shares its connection with others | only if one request was open (`only`): who sends the bytes may do it for others |
 //! | was asked for by a task of a runtime | see `task` |
 //! | was sent by the thread that read a request | that request (`thread`) |
 //! | was sent while one request was open | that request (`only`) |
@@ -42,7 +43,8 @@ impl Correlator {
             None => Writer::Nobody,
         };
         // Even a call that needs no candidate tells something about its process.
-        let prospect = self.task_prospect(&opened).unwrap_or_else(|| self.candidate(&opened).into());
+        let asked = if opened.stream.is_none() { self.task_prospect(&opened) } else { None };
+        let prospect = asked.unwrap_or_else(|| self.candidate(&opened).into());
         if found == Found::Nothing {
             self.peers.wait(&opened);
         }
@@ -109,13 +111,16 @@ impl Correlator {
             process.background.add(opened);
             return Err(Unparented::NoRequestOpen);
         }
-        let holds = process.threads.holds(opened.actor, true);
+        // Whoever sends the bytes of a connection that exchanges share may do it for others.
+        let shared = opened.stream.is_some();
+        let holds = if shared { Holds::Nothing } else { process.threads.holds(opened.actor, true) };
         let alone = process.open.only();
         let background = process.background.covers(opened);
         let (server, by_thread, late) = match (holds, alone) {
             (Holds::Several, _) => return Err(Unparented::ThreadShared),
             (Holds::One { id, answered }, _) => (id, true, answered),
             (Holds::Nothing, Some(id)) => (id, false, false),
+            (Holds::Nothing, None) if shared => return Err(Unparented::ConnectionShared),
             (Holds::Nothing, None) => return Err(Unparented::SeveralOpen),
         };
         let Some(node) = self.forest.get(server) else { return Err(Unparented::SeveralOpen) };

@@ -37,6 +37,8 @@ impl Correlator {
         let Some(server) = process.nginx.first(conn, |id| is(id) == Some(true)) else {
             return Some(Prospect::Nobody(if begun {
                 Unparented::AfterAnswer
+            } else if process.shares {
+                Unparented::ConnectionShared
             } else {
                 Unparented::NoRequestOpen
             }));

@@ -34,6 +34,8 @@ pub(super) struct Process {
     pub(super) lineage: Lineage,
     pub(super) loops: Loops,
     pub(super) open: OpenRequests,
+    /// Requests were read of a connection that they share.
+    pub(super) shares: bool,
     pub(super) background: Background,
     pub(super) contexts: Contexts,
     /// When a gap in one of its connections was last noticed; zero if never.

@@ -29,6 +29,7 @@ counters! {
         after_answer: "unparented", "spans", "Client: the request that may have caused it was already being answered.";
         after_loss: "unparented", "spans", "Client: records were lost, so another request may have been open.";
         forward_ambiguous: "unparented", "spans", "Client: it hands on the context of several requests that are open at once.";
+        connection_shared: "unparented", "spans", "Client: exchanges share its connection or its request's, so who moves the bytes may do it for others.";
         trace_full: "unparented", "spans", "Its parent is known, but their trace has as many spans as one may have: begins another.";
         trace_old: "unparented", "spans", "Its parent is known, but their trace began too long ago: begins another.";
         sdk_client: "skip", "spans", "Client spans not exported because a library in the process made the context they carry.";
@@ -76,6 +77,8 @@ pub enum Unparented {
     AfterLoss,
     /// Client: several open requests carry the context that it hands on.
     ForwardAmbiguous,
+    /// Client: exchanges share a connection, and who moves its bytes may do it for others.
+    ConnectionShared,
     /// Its trace has as many spans as one may have.
     TraceFull,
     /// Its trace began too long ago.
@@ -84,7 +87,7 @@ pub enum Unparented {
 
 impl Unparented {
     /// Every reason, in declared order.
-    pub const ALL: [Unparented; 17] = [
+    pub const ALL: [Unparented; 18] = [
         Unparented::Entry,
         Unparented::PeerUnseen,
         Unparented::NoRequestOpen,
@@ -100,6 +103,7 @@ impl Unparented {
         Unparented::AfterAnswer,
         Unparented::AfterLoss,
         Unparented::ForwardAmbiguous,
+        Unparented::ConnectionShared,
         Unparented::TraceFull,
         Unparented::TraceOld,
     ];
@@ -122,6 +126,7 @@ impl Unparented {
             Unparented::AfterAnswer => "after_answer",
             Unparented::AfterLoss => "after_loss",
             Unparented::ForwardAmbiguous => "forward_ambiguous",
+            Unparented::ConnectionShared => "connection_shared",
             Unparented::TraceFull => "trace_full",
             Unparented::TraceOld => "trace_old",
         }
@@ -157,6 +162,7 @@ impl Correlation {
             Unparented::AfterAnswer => self.after_answer += 1,
             Unparented::AfterLoss => self.after_loss += 1,
             Unparented::ForwardAmbiguous => self.forward_ambiguous += 1,
+            Unparented::ConnectionShared => self.connection_shared += 1,
             Unparented::TraceFull => self.trace_full += 1,
             Unparented::TraceOld => self.trace_old += 1,
         }

@@ -33,7 +33,7 @@ impl Correlator {
         self.counts.rejected_context += received.rejected;
         self.peers.learn(&opened);
         let (overlapped, quiet) = self.note_open(&opened, &received);
-        if opened.actor.async_ids().is_some() {
+        if opened.actor.async_ids().is_some() && opened.stream.is_none() {
             self.read_on_loop(&opened);
         }
         let found = self.find_peer(&opened);
@@ -71,15 +71,20 @@ impl Correlator {
         process.exchanges += 1;
         let first = process.open.only();
         let quiet = process.open.add(opened.id, opened.head_at);
-        process.threads.read(opened.actor, opened.id, opened.conn);
-        if let Some(goroutine) = opened.actor.goroutine() {
-            process.goroutines.forget_old(self.now, self.settings.hold_ns);
-            process.goroutines.read(goroutine, opened);
+        let shared = opened.stream.is_some();
+        process.threads.read(opened.actor, opened.id, opened.conn, shared);
+        process.shares |= shared;
+        // Who reads a connection that exchanges share is nobody's in particular.
+        if !shared {
+            if let Some(goroutine) = opened.actor.goroutine() {
+                process.goroutines.forget_old(self.now, self.settings.hold_ns);
+                process.goroutines.read(goroutine, opened);
+            }
+            if let Some(Task::Nginx(_)) = opened.actor.task {
+                process.nginx.opened(opened.conn, opened.id);
+            }
+            process.lineage.open(opened.id, opened.head_at, opened.actor.context().is_some());
         }
-        if let Some(Task::Nginx(_)) = opened.actor.task {
-            process.nginx.opened(opened.conn, opened.id);
-        }
-        process.lineage.open(opened.id, opened.head_at, opened.actor.context().is_some());
         if let Some(context) = &received.context {
             process.contexts.add(context, opened.id);
         }
@@ -144,7 +149,10 @@ impl Correlator {
 
     /// A response begins: who writes it tells whether the calls made by the reader were made for this request.
     pub(super) fn answer_server(&mut self, answering: Answering, out: &mut Vec<Span>) {
-        self.answer_in_context(&answering, out);
+        let shared = self.forest.get(answering.id).is_some_and(|node| node.opened.stream.is_some());
+        if !shared {
+            self.answer_in_context(&answering, out);
+        }
         let Some(node) = self.forest.get_mut(answering.id) else { return };
         let reader = node.opened.actor;
         let head_at = node.opened.head_at;
@@ -169,7 +177,9 @@ impl Correlator {
                 None => {}
             }
         }
-        self.answer_on_loop(&answering, out);
+        if !shared {
+            self.answer_on_loop(&answering, out);
+        }
     }
 
     /// The reader made the call and read its answer before it wrote its own: it waited for it.
@@ -193,7 +203,9 @@ impl Correlator {
         let Some(ended) = &node.ended else { return };
         let exact_end = (ended.end == End::Complete && !ended.incomplete.response_end).then_some(ended.at);
         // Without an answer there was either none, or it fell into a gap, and who knows what else did.
-        let gap = ended.incomplete.response_head || (ended.end == End::Complete && ended.answer.is_none());
+        // Where exchanges share a connection a head may be cut because its fields refer to what came before.
+        let is_head_lost = ended.incomplete.response_head && node.opened.stream.is_none();
+        let gap = is_head_lost || (ended.end == End::Complete && ended.answer.is_none());
         let ended_at = ended.at;
         let mut abandoned = false;
         if let Some(process) = self.processes.get_mut(reader.process) {

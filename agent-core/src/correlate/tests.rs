@@ -13,7 +13,8 @@
 //! Options: `ctx=<trace>.<parent>` (digits), `ctx=<trace>` (no parent), `unsampled`, `host=<name>`, `conn=<name>`, `go=<goroutine>`, `in=<address of
 //! the Python context that the thread has entered>`, `nat` (the client's end sees a virtual address), `inferred` (the end was inferred),
 //! `wait=call` and `wait=poll` (how the thread waits for the socket; else epoll), `nginx` (that is what the process is), `for=<conn>` and
-//! `after=<conn>` (nginx sends this for the request of that connection whose response has not, or has, begun).
+//! `after=<conn>` (nginx sends this for the request of that connection whose response has not, or has, begun), `shared` (exchanges share
+//! its connection).
 mod context_truth;
 mod contexts;
 mod event_lists;
@@ -27,6 +28,7 @@ mod nginx_truth;
 mod peers;
 mod played;
 mod script;
+mod shared;
 mod simulation;
 mod threads;
 mod truth;

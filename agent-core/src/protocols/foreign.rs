@@ -1,14 +1,12 @@
 //! What is on the wire but cannot be read as it is: a connection that begins so is of no use to copy.
 //!
-//! Shape: the first bytes of a direction in, what they are out. Source: RFC 8446 §5.1 (TLS records), RFC 9113 §3.4 (preface).
+//! Shape: the first bytes of a direction in, what they are out. Source: RFC 8446 §5.1 (TLS records).
 
 /// A conversation that is recognised only to be left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Foreign {
     /// A TLS handshake: the plaintext is elsewhere.
     Tls,
-    /// HTTP/2 with prior knowledge.
-    Http2,
 }
 
 impl Foreign {
@@ -17,7 +15,6 @@ impl Foreign {
         match bytes {
             // handshake record, legacy version 3.x, any length, ClientHello or ServerHello
             [22, 3, 0..=4, _, _, 1 | 2, ..] => Some(Foreign::Tls),
-            _ if bytes.starts_with(b"PRI * HTTP/2.0\r\n") => Some(Foreign::Http2),
             _ => None,
         }
     }
@@ -28,9 +25,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tls_handshake_and_the_http2_preface_are_recognised() {
+    fn a_tls_handshake_is_recognised() {
         assert_eq!(Foreign::sniff(&[22, 3, 1, 2, 0, 1, 0, 1, 252]), Some(Foreign::Tls));
-        assert_eq!(Foreign::sniff(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Some(Foreign::Http2));
         assert_eq!(Foreign::sniff(b"GET / HTTP/1.1\r\n"), None);
         assert_eq!(Foreign::sniff(&[22, 3, 1]), None);
     }

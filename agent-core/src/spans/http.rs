@@ -4,12 +4,14 @@
 //! are opt-in in the conventions and given when known.
 //! Source: <https://opentelemetry.io/docs/specs/semconv/http/http-spans/> (1.4x); keys are constants of the conventions' crate.
 //! Not here: routes (a later room puts `{method} {http.route}` together), parents (see `correlate`), what may leave (see `redact`).
+mod rpc;
 #[cfg(test)]
 mod tests;
 
 use super::{Attribute, Description, Rules, Status, Value, authority, keys};
 use crate::{
     exchange::{Answer, End, Ended, Field, HttpRequest, HttpResponse, Incomplete, Opened, Role},
+    protocols::grpc,
     redact,
 };
 use authority::Authority;
@@ -36,11 +38,14 @@ const VALUES_MAX: usize = 16;
 /// See [`super::describe`].
 pub(super) fn describe(opened: &Opened, request: &HttpRequest, ended: &Ended, rules: &Rules) -> Description {
     let response = ended.answer.as_ref().map(|Answer::Http(response)| response);
+    if let Some(call) = grpc::read(opened, request, response, ended) {
+        return rpc::describe(opened, request, call, ended, rules);
+    }
     let method = METHODS.into_iter().find(|known| *known == request.method);
     let error = error_type(opened.role, response, ended.end);
     let mut list = List(Vec::with_capacity(ATTRIBUTES));
     list.method(method, request);
-    if let Some(response) = response {
+    if let Some(response) = response.filter(|response| response.status > 0) {
         list.int(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(response.status));
     }
     if let Some(error) = &error {
@@ -73,14 +78,44 @@ fn error_type(role: Role, response: Option<&HttpResponse>, end: End) -> Option<C
     {
         return Some(Cow::Owned(response.status.to_string()));
     }
+    end_error(end)
+}
+
+/// Why an exchange did not complete.
+fn end_error(end: End) -> Option<Cow<'static, str>> {
     match end {
         // What a cap of ours cut short, or a loss of ours hid, did not fail.
         End::Complete | End::Upgraded | End::Evicted | End::Lost => None,
+        End::Reset(code) => Some(reset(code)),
         End::ClientGone => Some(Cow::Borrowed(keys::error::CLIENT_DISCONNECTED)),
         End::ServerGone => Some(Cow::Borrowed(keys::error::SERVER_DISCONNECTED)),
         End::TimedOut => Some(Cow::Borrowed(keys::error::TIMEOUT)),
         End::ProcessExited => Some(Cow::Borrowed(keys::error::PROCESS_EXITED)),
     }
+}
+
+/// Codes of RST_STREAM in the words of their registry. RFC 9113 §7.
+const RESETS: [&str; 14] = [
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "INTERNAL_ERROR",
+    "FLOW_CONTROL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+    "FRAME_SIZE_ERROR",
+    "REFUSED_STREAM",
+    "CANCEL",
+    "COMPRESSION_ERROR",
+    "CONNECT_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "INADEQUATE_SECURITY",
+    "HTTP_1_1_REQUIRED",
+];
+
+/// Why a stream was given up.
+fn reset(code: u32) -> Cow<'static, str> {
+    let name = usize::try_from(code).ok().and_then(|code| RESETS.get(code));
+    Cow::Borrowed(name.copied().unwrap_or(OTHER))
 }
 
 /// A request target's parts. RFC 9112 §3.2.
@@ -132,6 +167,9 @@ impl List {
     }
 
     fn method(&mut self, known: Option<&'static str>, request: &HttpRequest) {
+        if request.method.is_empty() {
+            return;
+        }
         self.constant(semconv::HTTP_REQUEST_METHOD, known.unwrap_or(OTHER));
         if known.is_none() {
             self.text(semconv::HTTP_REQUEST_METHOD_ORIGINAL, cut(&request.method));
@@ -140,12 +178,12 @@ impl List {
 
     fn server(&mut self, opened: &Opened, request: &HttpRequest, rules: &Rules) {
         let target = Target::parse(request);
-        if !target.path.is_empty() {
+        if !target.path.is_empty() && !request.target.is_empty() {
             self.text(semconv::URL_PATH, redact::path(target.path));
         }
         self.query(target.query, rules);
         let scheme = authority::forwarded(&request.fields, "proto", "x-forwarded-proto").or(target.scheme);
-        let scheme = known_scheme(scheme);
+        let scheme = known_scheme(scheme.or(request.scheme));
         self.constant(semconv::URL_SCHEME, scheme);
         let asked = authority::forwarded(&request.fields, "host", "x-forwarded-host")
             .or(target.authority)
@@ -161,10 +199,13 @@ impl List {
 
     fn client(&mut self, opened: &Opened, request: &HttpRequest, rules: &Rules) {
         let target = Target::parse(request);
-        let scheme = known_scheme(target.scheme);
+        let scheme = known_scheme(target.scheme.or(request.scheme));
         let socket = opened.endpoints.remote;
         let written = target.authority.or(request.host.as_deref()).filter(|text| !text.is_empty());
         self.server_address(written.and_then(authority::parse), scheme, socket);
+        if request.target.is_empty() {
+            return self.user_agent(request);
+        }
         let host = written.map_or_else(|| Cow::Owned(socket.to_string()), Cow::Borrowed);
         let query = target.query.unwrap_or_default();
         let mut url = String::with_capacity(scheme.len() + host.len() + target.path.len() + query.len() + 4);

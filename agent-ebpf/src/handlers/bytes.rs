@@ -7,7 +7,7 @@ use crate::{
     handlers::{
         buffer::{Buffer, Entries},
         capture::capture,
-        event_loop,
+        event_loop, frames,
         mark::{Outcome, meet, meet_tail},
         side::{of, of_mut, opposite},
         tail,
@@ -92,6 +92,14 @@ pub(crate) fn on_moved<A: Access, E: Entries>(moved: &Moved<'_, A>) -> Result<()
         None => open(moved.cookie, moved.direction)?,
     };
     let scratch = rows::scratch(moved.direction)?;
+    scratch.call.walk_flags.set(0);
+    if let Some(policy) = policy.filter(|policy| policy.capture == capture_mode::FRAMES)
+        && frames::is_skipped::<A, E>(moved, policy, connection, place, scratch)
+    {
+        *of_mut(&mut connection.last_at_ns, moved.direction) = place.at_ns;
+        *of_mut(&mut connection.last_seq, moved.direction) = place.reached;
+        return Ok(());
+    }
     decide(moved, policy, connection, place, &mut scratch.call)?;
     // From here on all ways are one to the verifier: what they decided is in `scratch`.
     let before = *of(&connection.last_tail, moved.direction);
@@ -188,6 +196,9 @@ fn budget(
 ) -> Budget {
     const CALL: u32 = limits::ANSWERING_CALL_BYTES;
     let answer = limits::answering_bytes(*of(&connection.copied, opposite(towards)));
+    if policy.is_some_and(|policy| policy.capture == capture_mode::FRAMES) {
+        return Budget { bytes, charge: 0 };
+    }
     let bytes = match policy.map_or(0, |policy| *of(&policy.head, towards)) {
         0 if connection.opener == towards => limits::HEAD_OPENING_BYTES.saturating_sub(copied),
         0 if copied < answer => answer - copied,
@@ -198,6 +209,13 @@ fn budget(
         head => head.saturating_sub(copied),
     };
     Budget { bytes, charge: 0 }
+}
+
+/// Sequence number after the last byte of a direction of which user space is told: what is skipped after that is told with the next
+/// record.
+#[inline(always)]
+pub(crate) fn told(connection: &ConnectionState, towards: u8) -> u32 {
+    of(&connection.last_seq, towards).wrapping_sub(of(&connection.walks, towards).skipped)
 }
 
 /// Fills in what the records of a call share, and writes them.
@@ -224,7 +242,10 @@ fn write<A: Access, E: Entries>(
     record.conn = moved.cookie;
     record.seq = place.seq.wrapping_add(scratch.call.skip.get());
     record.opposite_at_ns = if begins { *of(&connection.last_at_ns, opposite(moved.direction)) } else { 0 };
-    record.opposite_seq = if begins { *of(&connection.last_seq, opposite(moved.direction)) } else { 0 };
+    record.opposite_seq = if begins { told(connection, opposite(moved.direction)) } else { 0 };
+    let walk = &scratch.call;
+    record.header.flags |= walk.walk_flags.get() as u16;
+    (record.skipped, record.ahead) = (walk.skipped.get(), walk.ahead.get());
     record.direction = moved.direction;
     record.source = source::SOCKET;
     record.runtime = moved.process.runtime as u8;

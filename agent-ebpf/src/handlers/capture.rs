@@ -98,7 +98,7 @@ fn vector<E: Entries>(scratch: &mut Scratch) -> Result<u16, Reason> {
 
 /// Goes on to the next entry; false if there is none that can be read.
 #[inline(always)]
-fn next_segment<E: Entries>(scratch: &mut Scratch) -> bool {
+pub(crate) fn next_segment<E: Entries>(scratch: &mut Scratch) -> bool {
     let walk = &mut scratch.walk;
     let entry = walk.entry.get();
     let Some(entries) = walk.entries.get().checked_sub(1) else { return false };
@@ -143,7 +143,7 @@ fn part(scratch: &mut Scratch) -> Result<(), Reason> {
     scratch.record.moved = RECORD_DATA_BYTES;
     emit_bytes(scratch, RECORD_DATA_BYTES)?;
     scratch.record.seq = scratch.record.seq.wrapping_add(RECORD_DATA_BYTES);
-    scratch.record.header.flags &= !flags::TURN_BEGINS;
+    scratch.record.header.flags &= !(flags::TURN_BEGINS | flags::WALK_BEGINS | flags::WALKED);
     let walk = &mut scratch.walk;
     walk.left.set(walk.left.get().wrapping_sub(RECORD_DATA_BYTES));
     walk.filled.set(0);

@@ -6,7 +6,7 @@
 //! read, else when the socket is destroyed.
 use crate::{
     emit::{self, Wake, emit},
-    handlers::event_loop,
+    handlers::{bytes::told, event_loop},
     kernel::{
         access::Typed,
         clock::{Thread, now_ns},
@@ -17,7 +17,7 @@ use crate::{
     maps::{CONNECTIONS, POLICIES, PORTS, PROCESSES},
 };
 use wirespan_common::{
-    event::{Endpoints, ListenRecord, StateRecord, kind, tcp_state},
+    event::{Endpoints, ListenRecord, StateRecord, direction, kind, tcp_state},
     policy::{ConnectionState, Process, process},
     reason::Reason,
 };
@@ -82,7 +82,7 @@ fn report(cookie: u64, connection: &ConnectionState, old: u16, new: u16) -> Resu
     record.header = emit::header::<StateRecord>(kind::STATE);
     record.header.at_ns = now_ns();
     record.last_at_ns = connection.last_at_ns;
-    record.last_seq = connection.last_seq;
+    record.last_seq = [told(connection, direction::EGRESS), told(connection, direction::INGRESS)];
     emit(&record, Wake::Timer)
 }
 

@@ -51,6 +51,18 @@ impl Kernel {
                 self.change(conn, |policy| *of(&mut policy.head, direction) = bytes)?;
                 Ok(None)
             }
+            Command::Frames { conn, walks } => {
+                let mode = if walks { capture::FRAMES } else { capture::HEAD };
+                self.change(conn, |policy| policy.capture = mode)?;
+                Ok(None)
+            }
+            Command::Walk { conn, direction, from, is_right } => {
+                self.change(conn, |policy| {
+                    let trust = of(&mut policy.walks, direction);
+                    *(if is_right { &mut trust.trusted } else { &mut trust.refused }) = from;
+                })?;
+                Ok(None)
+            }
             Command::Unmark { conn, direction } => {
                 self.change(conn, |policy| *of(&mut policy.marks, direction) = policy::Mark::default())?;
                 Ok(None)

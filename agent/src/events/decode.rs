@@ -7,14 +7,17 @@ use std::{
     num::NonZeroU64,
 };
 use thiserror::Error;
-use wirespan_common::event::{
-    self as wire, BirthRecord, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord, HandoverRecord,
-    Header, ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord, direction, flags, kind,
-    runtime, source, tcp_state,
+use wirespan_common::{
+    event::{
+        self as wire, BirthRecord, BytesRecord, ClaimRecord, ExecRecord, ExitRecord, ForkRecord,
+        HandoverRecord, Header, ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord,
+        direction, flags, kind, runtime, source, tcp_state,
+    },
+    policy::frame,
 };
 use wirespan_core::event::{
     Actor, AsyncIds, Birth, Cause, ConnId, Direction, Ending, Endpoints, Event, Handover, Nanos, ProcessId,
-    Proxied, Reached, Segment, Slice, Source, Spawn, Task, Uncopied, Wait,
+    Proxied, Reached, Segment, Slice, Source, Spawn, Task, Uncopied, Wait, Walk,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -151,6 +154,11 @@ fn segment(bytes: &[u8]) -> Result<Record<'_>, Error> {
         endpoints: endpoints(&record.endpoints),
         begins_turn: has(flags::TURN_BEGINS),
         opposite: (has(flags::TURN_BEGINS) && opposite.at != Nanos(0)).then_some(opposite),
+        walk: has(flags::WALKED).then_some(Walk {
+            skipped: record.skipped,
+            ahead: (record.ahead != frame::INSIDE_HEADER).then_some(record.ahead),
+            begins: has(flags::WALK_BEGINS),
+        }),
     });
     Ok(Record::Event { event, provisional: has(flags::PROVISIONAL) })
 }

@@ -13,7 +13,9 @@ use wirespan_common::{
         Header, ListenRecord, ProgressRecord, SliceRecord, SpawnRecord, StateRecord,
     },
     offsets::{Kernel, Offsets},
-    policy::{ConnectionState, GoLayout, Mark, NodeLayout, Policy, Process, PythonLayout},
+    policy::{
+        ConnectionState, FrameWalk, GoLayout, Mark, NodeLayout, Policy, Process, PythonLayout, WalkTrust,
+    },
 };
 
 /// One type's layout.
@@ -66,7 +68,7 @@ fn layouts() -> Vec<Layout> {
         Header { at_ns, tgid, tid, start_ticks, len, kind, flags, cpu }
         Endpoints { local, remote, local_port, remote_port }
         BytesRecord {
-            header, conn, task, opposite_at_ns, opposite_seq, seq, moved, captured, endpoints,
+            header, conn, task, opposite_at_ns, opposite_seq, seq, moved, captured, skipped, ahead, endpoints,
             direction, source, runtime, reserved,
         }
         ProgressRecord { header, passed_at_ns, conn, seq, direction, by_tail, reserved }
@@ -81,9 +83,11 @@ fn layouts() -> Vec<Layout> {
         HandoverRecord { header, item, context, step, reserved }
         SliceRecord { header, begun_at_ns, conn, id, trigger, youngest, cause, flags }
         Mark { armed, seq, tail, tail_len, id }
-        Policy { capture, head, reserved, marks }
+        WalkTrust { trusted, refused }
+        FrameWalk { key, have, from, reached, left, wanted, skipped }
+        Policy { capture, head, reserved, marks, walks }
         ConnectionState {
-            last_at_ns, last_tail, last_seq, copied, passed, turn, opener, closed_from, ended, reserved,
+            last_at_ns, last_tail, last_seq, copied, passed, turn, opener, closed_from, ended, reserved, walks,
         }
         Process { flags, start_ticks, runtime, reserved, layout }
         GoLayout { tls_offset, goid_offset, parent_goid_offset, gopc_offset, reserved }

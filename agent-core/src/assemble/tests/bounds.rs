@@ -57,6 +57,7 @@ impl Server {
             endpoints: Endpoints { local: ([127, 0, 0, 1], 1).into(), remote: ([127, 0, 0, 1], 2).into() },
             begins_turn: true,
             opposite,
+            walk: None,
         };
         self.assembler.push(&Event::Bytes(segment), &mut self.output);
     }

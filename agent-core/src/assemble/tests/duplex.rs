@@ -47,6 +47,7 @@ impl Duplex {
             endpoints: Endpoints { local: ([127, 0, 0, 1], 1).into(), remote: ([127, 0, 0, 1], 2).into() },
             begins_turn,
             opposite,
+            walk: None,
         };
         self.assembler.push(&Event::Bytes(segment), &mut self.output);
         match direction {

@@ -1,7 +1,10 @@
 //! The kernel side of one connection, as far as the core can tell: turns, budgets, marks, and what each record says.
 //!
 //! Shape: steps of a conversation in, events out; commands are obeyed as `agent-ebpf/src/handlers/bytes.rs` obeys them.
-use super::wire::{CONN, Conversation, Owned, PROCESS, Side, Step, settings};
+use super::{
+    walker::Walker,
+    wire::{CONN, Conversation, Owned, PROCESS, Side, Step, settings},
+};
 use crate::{
     assemble::{Assembler, Command, Mark, Output},
     event::{Ending, Event, Nanos, Reached, Uncopied},
@@ -21,6 +24,7 @@ struct Flow {
     mark: Option<Mark>,
     /// The last eight bytes.
     tail: Vec<u8>,
+    walker: Walker,
 }
 
 /// The kernel side of one connection.
@@ -30,6 +34,7 @@ pub(super) struct Kernel {
     turn: Option<Side>,
     opener: Option<Side>,
     flows: [Flow; 2],
+    walks: bool,
     pub(super) events: Vec<Owned>,
 }
 
@@ -48,7 +53,16 @@ impl Kernel {
     pub(super) fn new(observer: Side) -> Kernel {
         // The client's numbers wrap early in every conversation.
         let flows = [u32::MAX - 20, 5_000].map(|seq| Flow { seq, ..Flow::default() });
-        Kernel { observer, now: 10_000_000_000, turn: None, opener: None, flows, events: Vec::new() }
+        Kernel {
+            observer,
+            now: 10_000_000_000,
+            turn: None,
+            opener: None,
+            flows,
+            walks: false,
+
+            events: Vec::new(),
+        }
     }
 
     /// One step; a long one in several calls, each followed by `after`.
@@ -83,7 +97,8 @@ impl Kernel {
 
     fn reached(&self, side: Side) -> Option<Reached> {
         let flow = &self.flows[side as usize];
-        (flow.last_at != 0).then_some(Reached { at: Nanos(flow.last_at), seq: flow.seq })
+        let seq = flow.seq.wrapping_sub(flow.walker.skipped);
+        (flow.last_at != 0).then_some(Reached { at: Nanos(flow.last_at), seq })
     }
 
     fn ending(&mut self, ending: Ending) {
@@ -101,6 +116,17 @@ impl Kernel {
     fn moved(&mut self, from: Side, moved: u32, data: &Data<'_>) {
         if moved == 0 {
             return;
+        }
+        let mut walk = None;
+        if self.walks {
+            let flow = &mut self.flows[from as usize];
+            let known = if let Data::Bytes(data) = data { Some(*data) } else { None };
+            walk = flow.walker.call(flow.seq, moved, known);
+            if walk.is_none() {
+                flow.seq = flow.seq.wrapping_add(moved);
+                flow.last_at = self.now;
+                return;
+            }
         }
         let opener = *self.opener.get_or_insert(from);
         let flipped = self.turn != Some(from);
@@ -153,9 +179,13 @@ impl Kernel {
         }
         let default =
             if opener == from { limits::HEAD_OPENING_BYTES } else { limits::answering_bytes(opening) };
-        let budget = flow.head.unwrap_or(default);
+        let budget = if walk.is_some() { u32::MAX } else { flow.head.unwrap_or(default) };
         let left = moved - skip;
-        let copied = if waits || matches!(data, Data::Uncopied) { 0 } else { left.min(budget - flow.copied) };
+        let copied = if waits || matches!(data, Data::Uncopied) {
+            0
+        } else {
+            left.min(budget.saturating_sub(flow.copied))
+        };
         flow.copied += copied;
         if matches!(data, Data::Lost) {
             return;
@@ -177,6 +207,7 @@ impl Kernel {
             uncopied: if copied == left { Uncopied::Nothing } else { Uncopied::Policy },
             begins_turn: begins,
             opposite: if begins { opposite } else { None },
+            walk,
         });
     }
 
@@ -188,6 +219,11 @@ impl Kernel {
         };
         match command {
             Command::Stop { .. } => {}
+            Command::Frames { walks, .. } => self.walks = walks,
+            Command::Walk { direction, from, is_right, .. } => {
+                let walker = &mut self.flows[side(direction) as usize].walker;
+                *(if is_right { &mut walker.trusted } else { &mut walker.refused }) = from;
+            }
             Command::Head { direction, bytes, .. } => {
                 self.flows[side(direction) as usize].head = Some(bytes);
             }

@@ -10,7 +10,7 @@ use crate::{
     assemble::{Command, Mark, Settings},
     event::{
         Actor, ConnId, Direction, Ending, Endpoints, Event, Nanos, ProcessId, Reached, Segment, Source,
-        Uncopied,
+        Uncopied, Walk,
     },
     exchange::{Answer, Call, Ended, ExchangeId, Fact, Opened},
 };
@@ -277,6 +277,7 @@ pub(super) enum Owned {
         uncopied: Uncopied,
         begins_turn: bool,
         opposite: Option<Reached>,
+        walk: Option<Walk>,
     },
     Other(Event<'static>),
 }
@@ -288,7 +289,7 @@ impl Owned {
     pub(super) fn with<T>(&self, f: impl FnOnce(&Event<'_>) -> T) -> T {
         match self {
             Owned::Other(event) => f(event),
-            Owned::Bytes { at, tid, direction, seq, moved, data, uncopied, begins_turn, opposite } => {
+            Owned::Bytes { at, tid, direction, seq, moved, data, uncopied, begins_turn, opposite, walk } => {
                 f(&Event::Bytes(Segment {
                     conn: CONN,
                     at: Nanos(*at),
@@ -305,6 +306,7 @@ impl Owned {
                     },
                     begins_turn: *begins_turn,
                     opposite: *opposite,
+                    walk: *walk,
                 }))
             }
         }
@@ -370,6 +372,10 @@ pub(super) fn commands(commands: &[Command]) -> String {
                 let tail = bytes[..usize::from(*len)].escape_ascii();
                 writeln!(text, "mark {direction:?} at \"{tail}\"").unwrap();
             }
+            Command::Frames { walks, .. } => {
+                let _ = writeln!(text, "{}", if *walks { "frames" } else { "no frames" });
+            }
+            Command::Walk { .. } => {}
             Command::Head { direction, bytes, .. } => {
                 writeln!(text, "head {direction:?} {bytes}").unwrap();
             }

@@ -87,8 +87,8 @@ pub(in crate::correlate) struct Threads {
 }
 
 impl Threads {
-    /// A thread read a request.
-    pub(in crate::correlate) fn read(&mut self, actor: Actor, id: ExchangeId, conn: ConnId) {
+    /// A thread read a request; `shared`: of a connection that exchanges share.
+    pub(in crate::correlate) fn read(&mut self, actor: Actor, id: ExchangeId, conn: ConnId, shared: bool) {
         if actor.goroutine().is_some() {
             self.withdraw(Withdrawn::Goroutines);
         }
@@ -101,8 +101,9 @@ impl Threads {
         let requests = self.held.entry(actor.tid).or_default();
         // A thread that reads the next request is done with what it had begun to answer.
         requests.retain(|held| !held.answered);
-        // Pipelined requests of one connection may come in one read: nothing is overtaken by that.
-        for held in requests.iter_mut().filter(|held| held.conn != conn) {
+        // Pipelined requests of one connection may come in one read: nothing is overtaken by that. Where exchanges share one, any
+        // of them may be answered first.
+        for held in requests.iter_mut().filter(|held| shared || held.conn != conn) {
             held.overtaken += 1;
         }
         let before = requests.len();

@@ -379,6 +379,7 @@ fn opened(
         role,
         protocol: "http",
         conn: ConnId(u64::from(number) << 1 | u64::from(role == Role::Client)),
+        stream: None,
         endpoints,
         seq: number.wrapping_mul(2_654_435_761),
         // All requests begin alike.
@@ -390,6 +391,7 @@ fn opened(
             method: "GET".to_owned(),
             target: path.to_owned(),
             version: "1.1",
+            scheme: None,
             host: Some(host.to_owned()),
             fields: context
                 .map(|text| ("traceparent".to_owned(), text.to_owned().into()))

@@ -107,13 +107,22 @@ struct Lines<'a> {
     keep: &'a KeepList,
     framing: Framing,
     host: Option<String>,
+    /// What it offers or agrees to become is HTTP/2 without TLS.
+    is_h2c: bool,
     fields: Vec<Field>,
     last: Last,
 }
 
 impl<'a> Lines<'a> {
     fn new(keep: &'a KeepList) -> Lines<'a> {
-        Lines { keep, framing: Framing::default(), host: None, fields: Vec::new(), last: Last::Passed }
+        Lines {
+            keep,
+            framing: Framing::default(),
+            host: None,
+            is_h2c: false,
+            fields: Vec::new(),
+            last: Last::Passed,
+        }
     }
 
     fn add(&mut self, line: &[u8]) {
@@ -122,10 +131,9 @@ impl<'a> Lines<'a> {
         }
         self.last = Last::Passed;
         // Most fields are told apart by their first letter.
-        if !line
-            .first()
-            .is_some_and(|&first| matches!(first | 0x20, b'c' | b'h' | b't') || self.keep.begins(first))
-        {
+        if !line.first().is_some_and(|&first| {
+            matches!(first | 0x20, b'c' | b'h' | b't' | b'u') || self.keep.begins(first)
+        }) {
             return;
         }
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { return };
@@ -135,6 +143,9 @@ impl<'a> Lines<'a> {
         let is_exact = !matches!(name, [.., b' ' | b'\t']);
         let name = name.trim_ascii_end();
         match name.len() {
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.is_h2c = value.eq_ignore_ascii_case(b"h2c");
+            }
             4 if self.host.is_none() && name.eq_ignore_ascii_case(b"host") => {
                 self.host = Some(text(value));
                 self.last = Last::Host;
@@ -199,6 +210,7 @@ impl<'a> Lines<'a> {
             method: text(line.method),
             target: text(target),
             version: line.version,
+            scheme: None,
             host,
             fields: self.fields,
             content_length: self.framing.length(),
@@ -210,7 +222,10 @@ impl<'a> Lines<'a> {
         if (100..200).contains(&status) && status != 101 {
             return Head { message: Message::Interim, body: Body::Empty };
         }
-        let body = self.framing.of_response(status, asked);
+        let body = match self.framing.of_response(status, asked) {
+            Body::Switch if status == 101 && self.is_h2c => Body::SwitchToHttp2,
+            body => body,
+        };
         let response = HttpResponse { status, fields: self.fields, content_length: self.framing.length() };
         Head { message: Message::Response(Answer::Http(response)), body }
     }

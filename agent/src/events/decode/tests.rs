@@ -338,3 +338,21 @@ fn a_record_that_claims_more_data_than_it_moved_is_refused() {
     let bytes = with_data(&bytes_record(b"GET /", 4), b"GET /");
     assert_eq!(decode(&bytes).err(), Some(Error::Unknown("length")));
 }
+
+#[test]
+fn where_a_walk_is_comes_with_the_bytes_of_a_shared_connection() {
+    let walk_of = |flags: u16, ahead: u32| {
+        let mut record = BytesRecord { skipped: 7, ahead, ..bytes_record(b"ab", 2) };
+        record.header.flags = flags;
+        let bytes = with_data(&record, b"ab");
+        match decode(&bytes) {
+            Ok(Record::Event { event: Event::Bytes(segment), .. }) => segment.walk,
+            _ => panic!("not decoded"),
+        }
+    };
+    assert_eq!(walk_of(0, 3), None);
+    let walk = Walk { skipped: 7, ahead: Some(3), begins: false };
+    assert_eq!(walk_of(flags::WALKED, 3), Some(walk));
+    let begins = flags::WALKED | flags::WALK_BEGINS;
+    assert_eq!(walk_of(begins, frame::INSIDE_HEADER), Some(Walk { ahead: None, begins: true, ..walk }));
+}

@@ -12,6 +12,7 @@ fn call(host: Option<&str>, remote: &str) -> Opened {
         role: Role::Client,
         protocol: "http",
         conn: ConnId(1),
+        stream: None,
         endpoints: Endpoints { local: "10.0.0.1:40000".parse().unwrap(), remote: remote.parse().unwrap() },
         seq: 1,
         fingerprint: 1,

@@ -13,6 +13,7 @@ fn end(id: u64, role: Role, local: &str, remote: &str, seq: u32, at_ms: u64) -> 
         role,
         protocol: "http",
         conn: ConnId(id),
+        stream: None,
         endpoints: Endpoints { local: local.parse().unwrap(), remote: remote.parse().unwrap() },
         seq,
         fingerprint: 1,

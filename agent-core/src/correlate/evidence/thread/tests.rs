@@ -8,7 +8,7 @@ fn actor(tid: u32) -> Actor {
 }
 
 fn read(threads: &mut Threads, tid: u32, id: u64) {
-    threads.read(actor(tid), ExchangeId(id), ConnId(id));
+    threads.read(actor(tid), ExchangeId(id), ConnId(id), false);
 }
 
 fn answer(threads: &mut Threads, reader: u32, id: u64, answerer: u32) -> bool {

@@ -1,0 +1,117 @@
+//! gRPC calls as spans, and requests of which a part was not seen.
+use super::*;
+use crate::{
+    event::{Actor, ConnId, Endpoints, Nanos, ProcessId},
+    exchange::{Answer, Call, End, ExchangeId, HttpResponse, Incomplete},
+};
+use bytes::Bytes;
+
+fn described(role: Role, request: HttpRequest, answer: Option<Answer>, end: End, ms: u64) -> Description {
+    let opened = Opened {
+        id: ExchangeId(1),
+        role,
+        protocol: "http",
+        conn: ConnId(1),
+        stream: Some(1),
+        endpoints: Endpoints {
+            local: "10.0.0.2:8080".parse().unwrap(),
+            remote: "10.0.0.1:40000".parse().unwrap(),
+        },
+        seq: 0,
+        fingerprint: 0,
+        at: Nanos(1),
+        head_at: Nanos(1),
+        actor: Actor::thread(ProcessId { pid: 1, start_ticks: 1 }, 1),
+        call: Call::Http(request),
+    };
+    let ended = Ended {
+        id: ExchangeId(1),
+        at: Nanos(1 + ms * 1_000_000),
+        request_end: None,
+        answer,
+        request_body_bytes: None,
+        response_body_bytes: None,
+        end,
+        incomplete: Incomplete::default(),
+    };
+    crate::spans::describe(&opened, &ended, &Rules::default())
+}
+
+/// A gRPC call: its timeout, what came in the response's fields, how and when it ended.
+fn call(role: Role, fields: &[(&str, &str)], timeout: &str, end: End, ms: u64) -> Description {
+    let field = |(name, value): &(&str, &str)| ((*name).to_owned(), Bytes::from((*value).to_owned()));
+    let asked = HttpRequest {
+        method: "POST".to_owned(),
+        target: "/shop.v1.Cart/Add".to_owned(),
+        version: "2",
+        host: Some("shop.example".to_owned()),
+        fields: [("content-type", "application/grpc"), ("grpc-timeout", timeout)].iter().map(field).collect(),
+        ..HttpRequest::default()
+    };
+    let answer =
+        HttpResponse { status: 200, fields: fields.iter().map(field).collect(), content_length: None };
+    described(role, asked, (!fields.is_empty()).then_some(Answer::Http(answer)), end, ms)
+}
+
+fn value(description: &Description, key: &str) -> Option<String> {
+    let (_, value) = description.attributes.iter().find(|(name, _)| name == key)?;
+    Some(match value {
+        Value::Int(number) => number.to_string(),
+        Value::Str(text) => text.to_string(),
+        other => format!("{other:?}"),
+    })
+}
+
+#[test]
+fn a_grpc_call_is_named_by_its_service_and_ends_with_its_own_status() {
+    let made = call(Role::Client, &[("grpc-status", "0")], "1S", End::Complete, 3);
+    assert_eq!(made.name, "shop.v1.Cart/Add");
+    assert_eq!(value(&made, "rpc.system").as_deref(), Some("grpc"));
+    assert_eq!(value(&made, "rpc.service").as_deref(), Some("shop.v1.Cart"));
+    assert_eq!(value(&made, "rpc.method").as_deref(), Some("Add"));
+    assert_eq!(value(&made, "rpc.grpc.status_code").as_deref(), Some("0"));
+    assert_eq!(
+        (made.status, value(&call(Role::Client, &[], "1S", End::Lost, 3), "rpc.grpc.status_code")),
+        (Status::Unset, None)
+    );
+}
+
+#[test]
+fn the_status_of_a_grpc_call_is_that_of_its_trailers_else_what_its_end_means() {
+    for (role, fields, timeout, end, ms, status, error) in [
+        (Role::Client, &[("grpc-status", "5")][..], "1S", End::Complete, 3, Some("5"), Some("NOT_FOUND")),
+        (Role::Server, &[("grpc-status", "5")], "1S", End::Complete, 3, Some("5"), None),
+        (Role::Server, &[("grpc-status", "13")], "1S", End::Complete, 3, Some("13"), Some("INTERNAL")),
+        (
+            Role::Client,
+            &[("content-type", "application/grpc")],
+            "1S",
+            End::Reset(8),
+            30,
+            Some("1"),
+            Some("CANCELLED"),
+        ),
+        (Role::Client, &[], "50m", End::Reset(8), 50, Some("4"), Some("DEADLINE_EXCEEDED")),
+        (Role::Client, &[], "50m", End::Reset(7), 1, Some("14"), Some("UNAVAILABLE")),
+        (Role::Client, &[], "50m", End::Reset(2), 1, Some("13"), Some("INTERNAL")),
+        (Role::Client, &[], "50m", End::ServerGone, 1, None, Some("server_disconnected")),
+        (Role::Client, &[("content-type", "text/html")], "50m", End::Complete, 1, Some("2"), Some("UNKNOWN")),
+    ] {
+        let made = call(role, fields, timeout, end, ms);
+        assert_eq!(value(&made, "rpc.grpc.status_code").as_deref(), status, "{fields:?} {end:?}");
+        assert_eq!(value(&made, "error.type").as_deref(), error, "{fields:?} {end:?}");
+    }
+}
+
+#[test]
+fn what_was_not_seen_of_a_request_is_absent() {
+    let asked = HttpRequest { version: "2", ..HttpRequest::default() };
+    for role in [Role::Client, Role::Server] {
+        let made = described(role, asked.clone(), None, End::Reset(8), 1);
+        assert_eq!(made.name, "HTTP");
+        for key in ["http.request.method", "url.path", "url.full", "http.response.status_code"] {
+            assert_eq!(value(&made, key), None, "{key}");
+        }
+        assert_eq!(value(&made, "error.type").as_deref(), Some("CANCEL"));
+    }
+}
