@@ -33,14 +33,16 @@ pub const IOV_SEGMENTS: usize = 32;
 pub const CONNECTIONS: u32 = 65_536;
 /// Connections with a policy of their own.
 pub const POLICIES: u32 = 15_360;
+/// Connections that are walked from frame to frame; further ones are copied whole.
+pub const WALKS: u32 = 4_096;
 /// Threads in the middle of a `sendmmsg` or `recvmmsg` on TCP: rare, and each holds its row for microseconds.
 pub const VECTORS: u32 = 1_024;
 /// Threads inside `tcp_sendmsg` or `tcp_recvmsg`, where kprobes are used: one that waits for bytes holds its row meanwhile.
 pub const INFLIGHT: u32 = 4_096;
 /// Connections of uvloop with bytes that wait to be sent: each holds its row until the loop's end.
-pub const QUEUED: u32 = 8_192;
+pub const QUEUED: u32 = 4_096;
 /// Threads that run an event loop of Node.js; the one that was idle for longest is forgotten, and begins anew.
-pub const LOOPS: u32 = 4_096;
+pub const LOOPS: u32 = 2_048;
 /// Ports whose listeners are observed.
 pub const PORTS: u32 = 1_024;
 /// Processes observed or followed provisionally.

@@ -85,6 +85,15 @@ pub struct FrameWalk {
     pub skipped: u32,
 }
 
+/// One row of `WALKS`, keyed by socket cookie: both directions' walks. Made by the first call that is walked through, deleted by
+/// `tcp_destroy_sock`.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FrameWalks {
+    /// By direction.
+    pub walks: [FrameWalk; 2],
+}
+
 /// One row of `POLICIES`, keyed by socket cookie. User space inserts, `tcp_destroy_sock` deletes; user space alone writes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -112,7 +121,7 @@ pub struct ConnectionState {
     /// The last eight bytes of a direction as of its last call that was not copied in full, last byte in the most
     /// significant position; 0 if they could not be read.
     pub last_tail: [u64; 2],
-    /// Sequence number after the last byte per direction.
+    /// Sequence number after the last byte per direction, bytes of skipped calls at the end aside.
     pub last_seq: [u32; 2],
     /// Bytes copied in the current turn per direction.
     pub copied: [u32; 2],
@@ -128,10 +137,8 @@ pub struct ConnectionState {
     pub ended: u8,
     /// Zero.
     pub reserved: u32,
-    /// Walks from frame to frame, by direction.
-    pub walks: [FrameWalk; 2],
 }
-const _: () = assert!(size_of::<ConnectionState>() == 128);
+const _: () = assert!(size_of::<ConnectionState>() == 64);
 
 /// Bits of [`Process::flags`].
 pub mod process {

@@ -18,6 +18,7 @@ pod! {
     offsets::Kernel,
     offsets::Offsets,
     policy::ConnectionState,
+    policy::FrameWalks,
     policy::Policy,
     policy::Process,
 }

@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use wirespan_common::{
     limits,
-    policy::{ConnectionState, Policy, Process},
+    policy::{ConnectionState, FrameWalks, Policy, Process},
     reason,
 };
 
@@ -23,6 +23,10 @@ pub(crate) static PROCESSES: HashMap<u32, Process> = HashMap::with_max_entries(l
 /// Port, host order → 1: whoever begins to listen there is followed from that moment. Written by user space alone, once.
 #[map]
 pub(crate) static PORTS: HashMap<u16, u8> = HashMap::with_max_entries(limits::PORTS, 0);
+
+/// Socket cookie → [`FrameWalks`], of connections whose policy is to walk. A missed delete leaves a dead row.
+#[map]
+pub(crate) static WALKS: HashMap<u64, FrameWalks> = HashMap::with_max_entries(limits::WALKS, 0);
 
 /// Socket cookie → [`ConnectionState`]. Inserted by the first bytes an observed process moves, deleted when the socket is
 /// destroyed. A missed delete leaves a dead row: cookies are never reused.

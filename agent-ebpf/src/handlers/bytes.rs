@@ -94,10 +94,10 @@ pub(crate) fn on_moved<A: Access, E: Entries>(moved: &Moved<'_, A>) -> Result<()
     let scratch = rows::scratch(moved.direction)?;
     scratch.call.walk_flags.set(0);
     if let Some(policy) = policy.filter(|policy| policy.capture == capture_mode::FRAMES)
-        && frames::is_skipped::<A, E>(moved, policy, connection, place, scratch)
+        && frames::is_skipped::<A, E>(moved, policy, place, scratch)
     {
+        // `last_seq` stays: what is skipped is told with the next record.
         *of_mut(&mut connection.last_at_ns, moved.direction) = place.at_ns;
-        *of_mut(&mut connection.last_seq, moved.direction) = place.reached;
         return Ok(());
     }
     decide(moved, policy, connection, place, &mut scratch.call)?;
@@ -211,13 +211,6 @@ fn budget(
     Budget { bytes, charge: 0 }
 }
 
-/// Sequence number after the last byte of a direction of which user space is told: what is skipped after that is told with the next
-/// record.
-#[inline(always)]
-pub(crate) fn told(connection: &ConnectionState, towards: u8) -> u32 {
-    of(&connection.last_seq, towards).wrapping_sub(of(&connection.walks, towards).skipped)
-}
-
 /// Fills in what the records of a call share, and writes them.
 #[inline(always)]
 fn write<A: Access, E: Entries>(
@@ -242,7 +235,7 @@ fn write<A: Access, E: Entries>(
     record.conn = moved.cookie;
     record.seq = place.seq.wrapping_add(scratch.call.skip.get());
     record.opposite_at_ns = if begins { *of(&connection.last_at_ns, opposite(moved.direction)) } else { 0 };
-    record.opposite_seq = if begins { told(connection, opposite(moved.direction)) } else { 0 };
+    record.opposite_seq = if begins { *of(&connection.last_seq, opposite(moved.direction)) } else { 0 };
     let walk = &scratch.call;
     record.header.flags |= walk.walk_flags.get() as u16;
     (record.skipped, record.ahead) = (walk.skipped.get(), walk.ahead.get());

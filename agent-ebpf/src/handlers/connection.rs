@@ -6,7 +6,7 @@
 //! read, else when the socket is destroyed.
 use crate::{
     emit::{self, Wake, emit},
-    handlers::{bytes::told, event_loop},
+    handlers::event_loop,
     kernel::{
         access::Typed,
         clock::{Thread, now_ns},
@@ -14,10 +14,10 @@ use crate::{
         sock::TcpSocket,
         task::Task,
     },
-    maps::{CONNECTIONS, POLICIES, PORTS, PROCESSES},
+    maps::{CONNECTIONS, POLICIES, PORTS, PROCESSES, WALKS},
 };
 use wirespan_common::{
-    event::{Endpoints, ListenRecord, StateRecord, direction, kind, tcp_state},
+    event::{Endpoints, ListenRecord, StateRecord, kind, tcp_state},
     policy::{ConnectionState, Process, process},
     reason::Reason,
 };
@@ -72,7 +72,9 @@ pub(crate) fn on_destroyed(cookie: u64) -> Result<(), Reason> {
         count(Reason::Internal);
     }
     // Most connections have no policy: that there is none to delete is no loss.
-    POLICIES.remove(cookie).ok();
+    if POLICIES.remove(cookie).is_ok() {
+        WALKS.remove(cookie).ok();
+    }
     reported
 }
 
@@ -82,7 +84,7 @@ fn report(cookie: u64, connection: &ConnectionState, old: u16, new: u16) -> Resu
     record.header = emit::header::<StateRecord>(kind::STATE);
     record.header.at_ns = now_ns();
     record.last_at_ns = connection.last_at_ns;
-    record.last_seq = [told(connection, direction::EGRESS), told(connection, direction::INGRESS)];
+    record.last_seq = connection.last_seq;
     emit(&record, Wake::Timer)
 }
 

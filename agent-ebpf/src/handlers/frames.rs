@@ -11,12 +11,12 @@ use crate::{
         capture::next_segment,
         side::{of, of_mut},
     },
-    kernel::user,
+    kernel::{rows, user},
     scratch::Scratch,
 };
 use wirespan_common::{
     event::flags,
-    policy::{ConnectionState, FrameWalk, Policy, frame},
+    policy::{FrameWalk, Policy, frame},
 };
 
 /// Steps of the walk through one call: two for each frame, one for each segment. The verifier goes through all of them in every way.
@@ -27,12 +27,12 @@ const STEPS: u32 = 24;
 pub(crate) fn is_skipped<A, E: Entries>(
     moved: &Moved<'_, A>,
     policy: &Policy,
-    connection: &mut ConnectionState,
     place: Place,
     scratch: &mut Scratch,
 ) -> bool {
     let trust = of(&policy.walks, moved.direction);
-    let state = of_mut(&mut connection.walks, moved.direction);
+    let Some(rows) = rows::walks(moved.cookie) else { return false };
+    let state = of_mut(&mut rows.walks, moved.direction);
     let begins = state.from == 0 || state.from == trust.refused || state.reached != place.seq;
     if begins {
         *state = FrameWalk { from: place.seq, skipped: state.skipped, ..FrameWalk::default() };

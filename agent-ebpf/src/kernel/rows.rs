@@ -6,12 +6,12 @@
 use crate::{
     maps::{
         CONNECTIONS, EXEC_SCRATCH, EventLoop, INFLIGHT, InflightCall, LOOPS, POLICIES, PROCESSES, QUEUED,
-        Queued, REASONS, SCRATCH, VECTORS, VectorPlace,
+        Queued, REASONS, SCRATCH, VECTORS, VectorPlace, WALKS,
     },
     scratch::{ExecScratch, Scratch},
 };
 use wirespan_common::{
-    policy::{ConnectionState, Policy, Process},
+    policy::{ConnectionState, FrameWalks, Policy, Process},
     reason::Reason,
 };
 
@@ -41,6 +41,17 @@ pub(crate) fn policy(cookie: u64) -> Option<&'static Policy> {
 #[inline(always)]
 pub(crate) fn connection(cookie: u64) -> Option<&'static mut ConnectionState> {
     let row = CONNECTIONS.get_ptr_mut(cookie)?;
+    // SAFETY: a map row, see above.
+    unsafe { row.as_mut() }
+}
+
+/// How far the walks through a connection's frames are; made if there were none. `None`: there is no room.
+#[inline(always)]
+pub(crate) fn walks(cookie: u64) -> Option<&'static mut FrameWalks> {
+    if WALKS.get_ptr(cookie).is_none() {
+        WALKS.insert(cookie, FrameWalks::default(), ANY).ok()?;
+    }
+    let row = WALKS.get_ptr_mut(cookie)?;
     // SAFETY: a map row, see above.
     unsafe { row.as_mut() }
 }

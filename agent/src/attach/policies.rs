@@ -10,7 +10,7 @@ use aya::{
 };
 use wirespan_common::{
     limits,
-    policy::{self, ConnectionState, Policy, armed, capture},
+    policy::{self, ConnectionState, FrameWalks, Policy, armed, capture},
 };
 use wirespan_core::{
     assemble::{Command, Mark},
@@ -19,6 +19,7 @@ use wirespan_core::{
 
 const POLICIES: &str = "POLICIES";
 const CONNECTIONS: &str = "CONNECTIONS";
+const WALKS: &str = "WALKS";
 /// Missed ends that are worth a look at all rows: so many rows of `CONNECTIONS` may be dead, one in 64.
 const DEAD_ROWS: u64 = limits::CONNECTIONS as u64 / 64;
 /// A closed connection that was silent for so long is not read again.
@@ -116,6 +117,7 @@ impl Kernel {
         for conn in dead {
             self.remove::<ConnectionState>(CONNECTIONS, conn)?;
             self.remove::<Policy>(POLICIES, conn)?;
+            self.remove::<FrameWalks>(WALKS, conn)?;
         }
         Ok(())
     }

@@ -14,7 +14,8 @@ use wirespan_common::{
     },
     offsets::{Kernel, Offsets},
     policy::{
-        ConnectionState, FrameWalk, GoLayout, Mark, NodeLayout, Policy, Process, PythonLayout, WalkTrust,
+        ConnectionState, FrameWalk, FrameWalks, GoLayout, Mark, NodeLayout, Policy, Process, PythonLayout,
+        WalkTrust,
     },
 };
 
@@ -85,9 +86,10 @@ fn layouts() -> Vec<Layout> {
         Mark { armed, seq, tail, tail_len, id }
         WalkTrust { trusted, refused }
         FrameWalk { key, have, from, reached, left, wanted, skipped }
+        FrameWalks { walks }
         Policy { capture, head, reserved, marks, walks }
         ConnectionState {
-            last_at_ns, last_tail, last_seq, copied, passed, turn, opener, closed_from, ended, reserved, walks,
+            last_at_ns, last_tail, last_seq, copied, passed, turn, opener, closed_from, ended, reserved,
         }
         Process { flags, start_ticks, runtime, reserved, layout }
         GoLayout { tls_offset, goid_offset, parent_goid_offset, gopc_offset, reserved }
