@@ -7,7 +7,7 @@ mod encode;
 pub mod order;
 pub mod ring;
 
-pub use decode::{Exec, Record, decode};
+pub use decode::{Exec, Record, decode, is_of_process};
 pub use encode::progress_record;
 pub use order::Order;
 pub use ring::Ring;

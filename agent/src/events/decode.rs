@@ -109,6 +109,12 @@ pub fn time_of(bytes: &[u8]) -> Option<Nanos> {
     Header::ref_from_prefix(bytes).ok().map(|(header, _)| Nanos(header.at_ns))
 }
 
+/// Whether a record tells what to observe, and nothing of connections: for discovery, not for the core.
+pub fn is_of_process(bytes: &[u8]) -> bool {
+    let kind = Header::ref_from_prefix(bytes).map_or(0, |(header, _)| header.kind);
+    matches!(kind, kind::EXEC | kind::FORK | kind::LISTEN)
+}
+
 fn fixed<T: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> Result<&T, Error> {
     T::ref_from_prefix(bytes).map(|(record, _)| record).map_err(|_| Error::Truncated)
 }

@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     discover::{Discovery, Known, ProcRoot, Program, Verdict, local_addresses},
     enrich::{Host, ProcessFacts, Resources, read},
-    events::{Exec, Order, Record, Ring, decode, order::SETTLED_NS, progress_record},
+    events::{Exec, Order, Record, Ring, decode, is_of_process, order::SETTLED_NS, progress_record},
     explain::{Count, Explanation, Work, server::Question},
     export,
     recording::{self, Writer},
@@ -138,7 +138,7 @@ impl Observer {
         let mut pause = shortest;
         while !stop.load(Ordering::Relaxed) {
             let begun = now();
-            let records = ring.drain(DRAIN_RECORDS, |record| self.order.push(record));
+            let records = ring.drain(DRAIN_RECORDS, |record| self.take(record));
             let seen = if records < DRAIN_RECORDS { begun } else { self.order.newest() };
             self.act(Nanos(seen.0.saturating_sub(SETTLED_NS)));
             if self.core.is_due(self.order.settled()) {
@@ -154,7 +154,7 @@ impl Observer {
                 ring.wait(pause);
             }
         }
-        while ring.drain(DRAIN_RECORDS, |record| self.order.push(record)) > 0 {}
+        while ring.drain(DRAIN_RECORDS, |record| self.take(record)) > 0 {}
         self.act(now());
         self.tick();
         self.core.finish(now());
@@ -167,6 +167,16 @@ impl Observer {
             }
         }
         snapshot
+    }
+
+    /// A record as it comes. What processes do is acted on at once, while they live: a short one is over before its records are
+    /// in order.
+    fn take(&mut self, bytes: &[u8]) {
+        if is_of_process(bytes) {
+            self.record(bytes);
+        } else {
+            self.order.push(bytes);
+        }
     }
 
     /// Acts on all records before `until`, and on what the kernel's tables said in that time.
