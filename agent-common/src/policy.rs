@@ -146,6 +146,8 @@ pub mod process {
     pub const PROVISIONAL: u32 = 1 << 0;
     /// Decided against: kept so that threads and re-reads cost one look-up; nothing is copied.
     pub const IGNORED: u32 = 1 << 1;
+    /// It began to listen on a chosen port while it was undecided: user space will read of that, and decides then.
+    pub const LISTENS: u32 = 1 << 2;
 }
 
 /// One row of `PROCESSES`, keyed by tgid: the filter of the whole kernel side.

@@ -109,9 +109,11 @@ fn on_listen(socket: &TcpSocket<Typed>) -> Result<(), Reason> {
 /// Follows whoever listens on a chosen port, so that its first request is not missed while user space decides.
 #[inline(always)]
 fn follow(tgid: u32, start_ticks: u32) -> Result<(), Reason> {
-    if rows::process(tgid).is_some_and(|row| row.flags & process::IGNORED == 0) {
-        return Ok(());
-    }
-    let row = Process { flags: process::PROVISIONAL, start_ticks, ..Process::default() };
+    let flags = process::PROVISIONAL | process::LISTENS;
+    let row = match rows::process(tgid) {
+        Some(row) if row.flags & (process::PROVISIONAL | process::IGNORED) == 0 => return Ok(()),
+        Some(row) if row.flags & process::IGNORED == 0 => Process { flags, ..*row },
+        _ => Process { flags, start_ticks, ..Process::default() },
+    };
     PROCESSES.insert(tgid, row, rows::ANY).map_err(|_| Reason::ProcessesFull)
 }

@@ -62,6 +62,17 @@ impl Kernel {
         )
     }
 
+    /// Decides against a program that was executed, unless it has begun to listen on a chosen port meanwhile: its record of
+    /// that is on the way, and a row that ignores it would cost its first request. False if it has ended.
+    ///
+    /// # Errors
+    /// As [`Kernel::ignore`].
+    pub fn ignore_executed(&mut self, id: ProcessId) -> Result<bool, Error> {
+        let row = self.processes()?.get(&id.pid, 0);
+        let listens = |row: Process| row.start_ticks == id.start_ticks && row.flags & process::LISTENS != 0;
+        if row.is_ok_and(listens) { Ok(true) } else { self.ignore(id) }
+    }
+
     /// Stops observing a process, as if nobody had asked for it.
     ///
     /// # Errors

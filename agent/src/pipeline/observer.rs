@@ -301,6 +301,7 @@ impl Observer {
 
     /// Carries a verdict to the kernel's filter, and reads what spans will say of the process while it lives.
     fn decide(&mut self, known: &Known, fallback: Option<Program>) {
+        let is_executed = fallback.is_some();
         let done = match known.verdict {
             Verdict::Observe(why) => {
                 debug!(pid = known.id.pid, exe = known.program.exe, %why, "observed");
@@ -318,6 +319,7 @@ impl Observer {
                 let runtime = self.kernel.look_into(known.id);
                 self.kernel.observe(known.id, runtime)
             }
+            Verdict::Ignore(_) if is_executed => self.kernel.ignore_executed(known.id),
             Verdict::Ignore(_) => self.kernel.ignore(known.id),
         };
         match done {
