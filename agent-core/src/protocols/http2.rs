@@ -182,4 +182,4 @@ fn data(header: Header, bytes: &[u8]) -> Step {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

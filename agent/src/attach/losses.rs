@@ -57,7 +57,9 @@ impl Misses {
 impl FromIterator<ProgramCount> for Misses {
     fn from_iter<T: IntoIterator<Item = ProgramCount>>(programs: T) -> Self {
         let mut sums = Self::default();
-        programs.into_iter().for_each(|program| sums.add(&program.program, program.misses));
+        // Almost none ever misses: only those are looked up.
+        let missing = programs.into_iter().filter(|program| program.misses > 0);
+        missing.for_each(|program| sums.add(&program.program, program.misses));
         sums
     }
 }

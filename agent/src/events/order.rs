@@ -32,6 +32,8 @@ pub struct Order {
     newest: Nanos,
     settled: Nanos,
     counts: Counts,
+    /// Late records that [`Order::was_late`] has told of.
+    told: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +70,12 @@ impl Order {
         }
     }
 
-    /// The time of the youngest record that was taken.
+    /// A record that somebody acts on at once: only its time is noted.
+    pub fn pass(&mut self, record: &[u8]) {
+        self.newest = self.newest.max(time_of(record).unwrap_or_default());
+    }
+
+    /// The time of the youngest record that came.
     pub fn newest(&self) -> Nanos {
         self.newest
     }
@@ -78,7 +85,12 @@ impl Order {
         self.settled
     }
 
-    /// What was counted. When `late` grows, a loss is to be told before the next release.
+    /// Has a record come too late since this was last asked? Then a loss is to be told before the next release.
+    pub fn was_late(&mut self) -> bool {
+        std::mem::replace(&mut self.told, self.counts.late) < self.counts.late
+    }
+
+    /// What was counted.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
@@ -166,7 +178,7 @@ mod tests {
         order.push(&record(5, b'a'));
         assert_eq!(released(&mut order, 6), [(5, 'a')]);
         order.push(&record(4, b'b'));
-        assert_eq!(order.counts.late, 1);
+        assert_eq!((order.counts.late, order.was_late(), order.was_late()), (1, true, false));
         assert_eq!(released(&mut order, 0), [(4, 'b')]);
     }
 

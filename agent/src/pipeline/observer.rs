@@ -82,7 +82,6 @@ struct Losses {
     refused: u64,
     misses: Misses,
     misses_read: Nanos,
-    late: u64,
 }
 
 impl Observer {
@@ -107,7 +106,7 @@ impl Observer {
             passed: Passed::new(),
             work: HashMap::new(),
             counts: Counts::default(),
-            losses: Losses { refused: 0, misses: Misses::default(), misses_read: now(), late: 0 },
+            losses: Losses { refused: 0, misses: Misses::default(), misses_read: now() },
             swept: now(),
         };
         Ok((observer, ring))
@@ -137,10 +136,7 @@ impl Observer {
         let [shortest, longest] = DRAIN_EVERY;
         let mut pause = shortest;
         while !stop.load(Ordering::Relaxed) {
-            let begun = now();
-            let records = ring.drain(DRAIN_RECORDS, |record| self.take(record));
-            let seen = if records < DRAIN_RECORDS { begun } else { self.order.newest() };
-            self.act(Nanos(seen.0.saturating_sub(SETTLED_NS)));
+            let (records, _) = self.drain(&mut ring);
             if self.core.is_due(self.order.settled()) {
                 self.tick();
             }
@@ -154,7 +150,9 @@ impl Observer {
                 ring.wait(pause);
             }
         }
-        while ring.drain(DRAIN_RECORDS, |record| self.take(record)) > 0 {}
+        // What was there when it was to stop: who is observed goes on, and may write faster than this reads.
+        let stopped = now();
+        while self.drain(&mut ring).1 < stopped {}
         self.act(now());
         self.tick();
         self.core.finish(now());
@@ -169,10 +167,20 @@ impl Observer {
         snapshot
     }
 
+    /// Takes records from the ring and acts on those that are in order: how many were taken, and until when that is all.
+    fn drain(&mut self, ring: &mut Ring) -> (usize, Nanos) {
+        let begun = now();
+        let records = ring.drain(DRAIN_RECORDS, |record| self.take(record));
+        let seen = if records < DRAIN_RECORDS { begun } else { self.order.newest() };
+        self.act(Nanos(seen.0.saturating_sub(SETTLED_NS)));
+        (records, seen)
+    }
+
     /// A record as it comes. What processes do is acted on at once, while they live: a short one is over before its records are
     /// in order.
     fn take(&mut self, bytes: &[u8]) {
         if is_of_process(bytes) {
+            self.order.pass(bytes);
             self.record(bytes);
         } else {
             self.order.push(bytes);
@@ -181,8 +189,7 @@ impl Observer {
 
     /// Acts on all records before `until`, and on what the kernel's tables said in that time.
     fn act(&mut self, until: Nanos) {
-        if self.order.counts().late > self.losses.late {
-            self.losses.late = self.order.counts().late;
+        if self.order.was_late() {
             self.tell_loss(now());
         }
         let mut order = std::mem::take(&mut self.order);

@@ -41,7 +41,6 @@ pub fn replay(config: &Config, file: &Path) -> Result<Snapshot, Error> {
         core: Core::new(config, Vec::new(), seed()),
         order: Order::default(),
         counts: Counts::default(),
-        late: 0,
         last: Nanos(0),
     };
     while let Some(frame) = reader.read::<ProcessFacts>()? {
@@ -72,7 +71,6 @@ struct Player {
     core: Core,
     order: Order,
     counts: Counts,
-    late: u64,
     last: Nanos,
 }
 
@@ -94,8 +92,7 @@ impl Player {
 
     /// Acts on all records before `until`.
     fn act(&mut self, until: Nanos) {
-        if self.order.counts().late > self.late {
-            self.late = self.order.counts().late;
+        if self.order.was_late() {
             self.core.lost(self.order.newest());
         }
         let Player { core, order, counts, last, .. } = self;

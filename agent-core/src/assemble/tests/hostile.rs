@@ -3,18 +3,10 @@ use super::{
     kernel::{play, play_through},
     wire::{Conversation, Owned, Side, Step, stories},
 };
-use crate::exchange::End;
+use crate::{exchange::End, protocols::http2::tests::frame};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 const SETTINGS: &[u8] = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00";
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut bytes = vec![length[1], length[2], length[3], kind, flags];
-    bytes.extend(stream.to_be_bytes());
-    bytes.extend(payload);
-    bytes
-}
 
 fn get(stream: u32) -> Vec<u8> {
     frame(1, 5, stream, &[0x82, 0x86, 0x84])

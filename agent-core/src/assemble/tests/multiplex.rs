@@ -6,6 +6,7 @@ use super::{
 use crate::{
     assemble::Output,
     exchange::{Answer, Call, End},
+    protocols::http2::tests::frame,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -34,14 +35,6 @@ struct Truth {
     request_bytes: u64,
     response_bytes: u64,
     reset: bool,
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut bytes = vec![length[1], length[2], length[3], kind, flags];
-    bytes.extend(stream.to_be_bytes());
-    bytes.extend(payload);
-    bytes
 }
 
 /// A header block in one frame or several.
