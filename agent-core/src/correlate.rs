@@ -155,8 +155,14 @@ impl Correlator {
                     return;
                 }
                 node.answering = Some(answering);
-                if node.opened.role == Role::Server {
-                    self.answer_server(answering, out);
+                let (role, process) = (node.opened.role, node.opened.actor.process);
+                match role {
+                    Role::Server => self.answer_server(answering, out),
+                    Role::Client => {
+                        if let Some(process) = self.processes.get_mut(process) {
+                            process.lineage.call_ends();
+                        }
+                    }
                 }
             }
             Fact::Ended(ended) => {

@@ -173,8 +173,12 @@ impl Correlator {
             let deadline = Nanos(self.now.0.saturating_add(self.settings.hold_ns));
             self.waits.answer.push_back((deadline, id));
         }
+        let was_answered = node.answering.is_some();
         if let Some(process) = self.processes.get_mut(process) {
             process.exchanges = process.exchanges.saturating_sub(1);
+            if !was_answered {
+                process.lineage.call_ends();
+            }
         }
     }
 

@@ -139,6 +139,7 @@ impl Correlator {
             .get(call)
             .is_some_and(|node| answered.is_some_and(|answered| node.was_answered_by(answered)));
         if !line.is_empty() && !was_awaited {
+            self.count_outlived(process, request, owner, &line);
             return self.unparent(call, Unparented::Outlived, out);
         }
         let task = Some(Caller::Context(caller));
@@ -149,6 +150,16 @@ impl Correlator {
         } else {
             self.hold_task(call);
         }
+    }
+
+    /// A call whose line leads to a request was not over when that was answered.
+    fn count_outlived(&mut self, process: ProcessId, request: ExchangeId, owner: ContextId, line: &Line) {
+        let Some((_, answered)) = self.answered_at(request) else { return };
+        let Some(lineage) = self.processes.get_mut(process).map(|process| &mut process.lineage) else {
+            return;
+        };
+        let (origin, _) = lineage.origin(owner, request, line);
+        lineage.count(line, origin, answered, false);
     }
 
     /// Owner and line of an undecided call, if they lead to that request.
@@ -181,16 +192,17 @@ impl Correlator {
             return self.unparent(call, reason, out);
         }
         let Some((process, answered)) = self.answered_at(server) else { return };
-        let Some((_, line)) = self.line(call, caller, server, process) else { return };
+        let Some((owner, line)) = self.line(call, caller, server, process) else { return };
         let now = self.now;
         let hold_ns = self.settings.hold_ns;
         let Some(lineage) = self.processes.get_mut(process).map(|process| &mut process.lineage) else {
             return;
         };
+        let (origin, born) = lineage.origin(owner, server, &line);
         if in_full {
-            lineage.count(&line, answered);
+            lineage.count(&line, origin, answered, true);
         }
-        if in_full && lineage.is_believed() {
+        if in_full && lineage.belief.holds(origin, born) {
             return self.await_losses(call);
         }
         // The first of a process wait for each other.
@@ -212,8 +224,9 @@ impl Correlator {
             return Some(Unparented::TaskShared);
         };
         let lineage = &mut self.processes.get_mut(process)?.lineage;
+        let (origin, _) = lineage.origin(owner, server, &line);
         if lineage.has_outlived(&line, answered) {
-            lineage.count(&line, answered);
+            lineage.count(&line, origin, answered, true);
             return Some(Unparented::TaskShared);
         }
         (!lineage.is_own(owner, server)).then_some(Unparented::ThreadShared)

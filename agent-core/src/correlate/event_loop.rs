@@ -99,11 +99,10 @@ impl Correlator {
     /// A request is answered on an event loop: in the answer of which call?
     pub(super) fn answer_on_loop(&mut self, answering: &Answering, out: &mut Vec<Span>) {
         let actor = answering.actor;
-        if actor.async_ids().is_none() {
-            return;
-        }
+        let Some(ids) = actor.async_ids() else { return };
         let Some(opened_at) = self.forest.get(answering.id).map(|node| node.opened.head_at) else { return };
         let Some(process) = self.processes.get_mut(actor.process) else { return };
+        process.loops.answers(actor.tid, ids, answering.id, answering.at);
         let call = process.loops.working_on(actor.tid);
         process.loops.calls.answered(call, answering.id, opened_at, answering.at);
         let Some(call) = call.filter(|call| process.loops.calls.backward(*call) == Some(answering.id)) else {

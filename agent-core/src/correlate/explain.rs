@@ -79,8 +79,9 @@ pub struct LoopEvidence {
     /// Resources that ran more than once: nobody's.
     pub shared: usize,
     /// Calls in whose answer another request was answered than theirs, so that user code hands work over: of those made in the slice of an
-    /// answer, of those made by resources, and of those whose answer a resource takes. More of the same kind are not believed.
-    pub contradicted: [u64; 3],
+    /// answer, of those made by resources, of those whose answer a resource takes, and of those made by timers and immediates themselves. More of
+    /// the same kind are not believed.
+    pub contradicted: [u64; 4],
 }
 
 /// The links of one process.
@@ -142,8 +143,8 @@ pub(super) fn explain(process: &Process) -> ProcessLinks {
             births: process.lineage.births,
             handed: process.lineage.handed,
             is_shared: process.lineage.is_shared,
-            kept: process.lineage.proofs,
-            outlived: process.lineage.outlived,
+            kept: process.lineage.belief.kept(),
+            outlived: process.lineage.belief.strayed(),
         },
         loops: LoopEvidence {
             slices: process.loops.slices,

@@ -44,9 +44,10 @@ pub(super) fn evidence_in_use(links: &ProcessLinks) -> String {
             task.claims, task.births, task.sites_in_use, task.sites_withdrawn
         )
     } else if links.loops.slices > 0 {
-        let LoopEvidence { slices, shared, contradicted: [in_slices, by_resources, taken] } = links.loops;
+        let LoopEvidence { slices, shared, contradicted: [in_slices, by_resources, taken, in_phases] } =
+            links.loops;
         format!(
-            "; event loops: {slices} parts of their work seen, {shared} resources that are nobody's; calls that were answered for another request, so that others like them are not believed: {in_slices} made in the slice of an answer, {by_resources} by resources, {taken} whose answer a resource takes"
+            "; event loops: {slices} parts of their work seen, {shared} resources that are nobody's; calls that were answered for another request, so that others like them are not believed: {in_slices} made in the slice of an answer, {by_resources} by resources, {taken} whose answer a resource takes, {in_phases} by timers and immediates"
         )
     } else {
         String::new()

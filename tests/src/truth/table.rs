@@ -278,6 +278,44 @@ pub const RUNTIMES: &[Runtime] = &[
     Runtime { name: "go-brief", brief: true, start: go, ..NOTHING },
     Runtime { name: "go-leaves", leaves: true, start: go, ..NOTHING },
     Runtime { name: "node-brief", brief: true, start: |paths| node(paths, &["http"]), ..NOTHING },
+    // Programs that nobody looked at while the rules were made.
+    Runtime {
+        name: "gunicorn-gevent",
+        rules: THREADS,
+        start: |paths| {
+            gunicorn(paths, &["--worker-class", "gevent", "--workers", "2", "--worker-connections", "2000"])
+        },
+        ..NOTHING
+    },
+    Runtime {
+        name: "django-waitress",
+        rules: POOLED,
+        start: |paths| script(paths, "django_app.py", ""),
+        ..NOTHING
+    },
+    Runtime { name: "tornado", rules: QUEUED, start: |paths| script(paths, "tornado_app.py", ""), ..NOTHING },
+    Runtime {
+        name: "quart-hypercorn",
+        start: |paths| script(paths, "hypercorn_app.py", "asyncio"),
+        ..NOTHING
+    },
+    Runtime { name: "starlette-trio", start: |paths| script(paths, "hypercorn_app.py", "trio"), ..NOTHING },
+    Runtime {
+        name: "fastify-undici",
+        start: |paths| frameworks(paths, "fastify"),
+        promise: EVENT_LOOP,
+        ..NOTHING
+    },
+    Runtime {
+        name: "koa-superagent",
+        start: |paths| frameworks(paths, "koa"),
+        promise: EVENT_LOOP,
+        ..NOTHING
+    },
+    Runtime { name: "node-bluebird", start: |paths| frameworks(paths, "bluebird"), ..NOTHING },
+    Runtime { name: "node-rxjs", rules: QUEUED, start: |paths| frameworks(paths, "lists"), ..NOTHING },
+    Runtime { name: "jdk-blocking", rules: THREADS, start: |paths| jdk(paths, "blocking"), ..NOTHING },
+    Runtime { name: "jdk-async", start: |paths| jdk(paths, "async"), ..NOTHING },
     Runtime { name: "network", translated: true, short: Some(64), ..NOTHING },
 ];
 
@@ -307,8 +345,20 @@ fn go(paths: &Paths<'_>) -> Command {
 }
 
 fn node(paths: &Paths<'_>, arguments: &[&str]) -> Command {
+    let mut node = script_of_node(paths, "server.js");
+    node.args(arguments);
+    node
+}
+
+fn frameworks(paths: &Paths<'_>, which: &str) -> Command {
+    let mut node = script_of_node(paths, "frameworks.js");
+    node.arg(which);
+    node
+}
+
+fn script_of_node(paths: &Paths<'_>, name: &str) -> Command {
     let mut node = command("node");
-    node.arg(paths.sources.join("node/server.js")).args(arguments);
+    node.arg(paths.sources.join("node").join(name));
     node.env("NODE_PATH", paths.built.join("node/node_modules"));
     node
 }
@@ -317,6 +367,14 @@ fn spring(paths: &Paths<'_>) -> Command {
     let mut java = command("java");
     java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx192m", "-jar"]);
     java.arg(paths.built.join("spring/truth.jar"));
+    java
+}
+
+/// Java compiles a program of one file by itself.
+fn jdk(paths: &Paths<'_>, calls: &str) -> Command {
+    let mut java = command("java");
+    java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx192m"]);
+    java.arg(paths.sources.join("jdk/Truth.java")).arg(calls);
     java
 }
 

@@ -17,6 +17,7 @@
 //! was seen is known by the address alone, and has no creator.
 //! What cannot be known: work handed over a queue to a task that was there before, and work after the answer. Measured:
 //! /docs/knowable/python.md.
+mod belief;
 mod work;
 
 use crate::{
@@ -24,9 +25,11 @@ use crate::{
     event::{ConnId, Nanos},
     exchange::ExchangeId,
 };
+use belief::Belief;
+pub(in crate::correlate) use belief::Origin;
 use smallvec::SmallVec;
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     num::NonZeroU64,
 };
 use work::Works;
@@ -47,8 +50,6 @@ const CHILDREN_MAX: usize = 4_096;
 const FAMILY_MAX: usize = 1_024;
 /// Calls that wait in a process.
 const WAITING_MAX: usize = 32_768;
-/// Contexts that must have kept to their request, for each that did not and one more.
-const PROOFS_THAT_STOOD: u32 = 6;
 /// Overlapping requests that were answered by contexts of their own.
 const SEPARATIONS: u32 = 6;
 
@@ -68,6 +69,8 @@ pub(in crate::correlate) struct Served {
     from: Nanos,
     /// When its answer began.
     until: Nanos,
+    /// Calls of the process that were answered before it was read.
+    answered: u64,
 }
 
 impl Served {
@@ -95,6 +98,8 @@ struct Context {
     born: Option<(Nanos, Option<ContextId>)>,
     /// When it last called, answered or created another.
     acted: Nanos,
+    /// Calls of the process that were answered before it was born.
+    answered: u64,
     /// Most never do anything.
     work: Option<Box<Work>>,
 }
@@ -109,6 +114,9 @@ struct Work {
     is_shared: bool,
     /// Counted, as one that kept to its request or did not.
     is_counted: bool,
+    /// Calls ever made, and when it made the first.
+    made: u32,
+    first: Option<Nanos>,
 }
 
 impl Context {
@@ -132,8 +140,10 @@ pub(in crate::correlate) struct Lineage {
     active: VecDeque<(ContextId, NonZeroU64)>,
     next: u64,
     works: Works,
-    /// Requests whose owner may not be known yet, by the time at which they were read.
-    open: BTreeSet<(Nanos, ExchangeId)>,
+    /// Requests whose owner may not be known yet, by the time at which they were read, and how many calls were answered before.
+    open: BTreeMap<(Nanos, ExchangeId), u64>,
+    /// Calls that were answered, or failed.
+    answered: u64,
     /// Calls without a request, oldest first.
     waiting: VecDeque<(Nanos, ExchangeId, ContextId)>,
     last: Option<(Served, ContextId)>,
@@ -147,10 +157,8 @@ pub(in crate::correlate) struct Lineage {
     pub(in crate::correlate) handed: u64,
     /// Overlapping requests that were answered by contexts of their own.
     pub(in crate::correlate) separations: u32,
-    /// Contexts that kept to the request that they were born for.
-    pub(in crate::correlate) proofs: u32,
-    /// Contexts that did not.
-    pub(in crate::correlate) outlived: u32,
+    /// Whether contexts kept to the request that they were born for.
+    pub(in crate::correlate) belief: Belief,
 }
 
 impl Lineage {
@@ -192,7 +200,7 @@ impl Lineage {
         if lives.len() > LIVES_MAX {
             lives.remove(0);
         }
-        let context = Context { born, acted: Nanos(0), work: None };
+        let context = Context { born, acted: Nanos(0), answered: self.answered, work: None };
         self.contexts.insert(id, context);
         self.young.push_back((id, address));
         id
@@ -245,7 +253,7 @@ impl Lineage {
         self.is_used |= in_context;
         // The first answer shows whether contexts are used: what was read before it must be known by then.
         if self.is_used || self.births > 0 {
-            self.open.insert((at, request));
+            self.open.insert((at, request), self.answered);
         }
     }
 
@@ -257,11 +265,19 @@ impl Lineage {
     /// A context called.
     pub(in crate::correlate) fn call(&mut self, id: ContextId, at: Nanos, call: ExchangeId) {
         let Some(context) = self.contexts.get_mut(&id) else { return };
-        push_bounded(&mut context.work().calls, (at, call), CALLS_MAX);
+        let work = context.work();
+        work.made = work.made.saturating_add(1);
+        work.first = work.first.or(Some(at));
+        push_bounded(&mut work.calls, (at, call), CALLS_MAX);
         self.waiting.push_back((at, call, id));
         if self.waiting.len() > WAITING_MAX {
             self.waiting.pop_front();
         }
+    }
+
+    /// A call was answered, or failed.
+    pub(in crate::correlate) fn call_ends(&mut self) {
+        self.answered += 1;
     }
 
     /// A context answered a request.
@@ -275,11 +291,12 @@ impl Lineage {
     ) {
         self.is_used = true;
         self.acts(id, at);
+        let answered = self.open.get(&(read_at, request)).copied().unwrap_or_default();
         let Some(context) = self.contexts.get_mut(&id) else { return };
         let work = context.work();
         let before = work.served.iter().rev().find(|served| served.conn == conn);
         let from = before.map_or(read_at, |before| read_at.max(before.until));
-        let served = Served { request, conn, from, until: at };
+        let served = Served { request, conn, from, until: at, answered };
         let overlaps = |other: &Served| other.conn != conn && other.until >= from && other.from <= at;
         work.is_shared |= work.served.iter().any(overlaps);
         self.is_shared |= work.is_shared;
@@ -330,6 +347,25 @@ impl Lineage {
         context.work().children.retain(|(born, _)| *born > until);
     }
 
+    /// How a line to the owner of a request came about, and when its caller was born.
+    pub(in crate::correlate) fn origin(
+        &self,
+        owner: ContextId,
+        request: ExchangeId,
+        line: &[ContextId],
+    ) -> (Origin, Nanos) {
+        let caller = line.first().and_then(|id| self.contexts.get(id));
+        let born = caller.and_then(|caller| caller.born).map_or(Nanos(0), |(born, _)| born);
+        let served = self.contexts.get(&owner).map_or(&[][..], Context::served);
+        let read = served.iter().rev().find(|served| served.request == request);
+        let origin = match caller.zip(read) {
+            _ if line.windows(2).any(|pair| self.had_called(pair)) => Origin::Passed,
+            Some((caller, read)) if caller.answered == read.answered => Origin::Early,
+            _ => Origin::Later,
+        };
+        (origin, born)
+    }
+
     /// To which request what a context did at that time belongs.
     pub(in crate::correlate) fn belongs(&self, caller: ContextId, at: Nanos) -> BelongsTo {
         let mut line = Line::new();
@@ -365,34 +401,46 @@ impl Lineage {
         !is_shared && (born_for_it || (!self.is_shared && self.separations >= SEPARATIONS))
     }
 
+    /// Of a context and who created it: that one had made a call before.
+    fn had_called(&self, pair: &[ContextId]) -> bool {
+        let [child, creator] = pair else { return false };
+        let born = self.contexts.get(child).and_then(|child| child.born).map(|(born, _)| born);
+        let work = self.contexts.get(creator).and_then(|creator| creator.work.as_deref());
+        work.and_then(|work| work.first).zip(born).is_some_and(|(first, born)| first < born)
+    }
+
     /// One of a line did something after a request's answer began.
     pub(in crate::correlate) fn has_outlived(&self, line: &[ContextId], answered: Nanos) -> bool {
         line.iter().any(|id| self.contexts.get(id).is_none_or(|context| context.acted > answered))
     }
 
-    /// Those of a line kept to the request that they were born for, or did not.
-    pub(in crate::correlate) fn count(&mut self, line: &[ContextId], answered: Nanos) {
+    /// Those of a line kept to the request that they were born for, or did not: `is_over` says that they had nothing left to do when its
+    /// answer began.
+    pub(in crate::correlate) fn count(
+        &mut self,
+        line: &[ContextId],
+        origin: Origin,
+        answered: Nanos,
+        is_over: bool,
+    ) {
         for id in line {
             let Some(context) = self.contexts.get_mut(id) else { continue };
-            if std::mem::replace(&mut context.work().is_counted, true) {
+            let acted = context.acted;
+            let work = context.work();
+            if std::mem::replace(&mut work.is_counted, true) {
                 continue;
             }
-            if context.acted > answered {
-                self.outlived = self.outlived.saturating_add(1);
+            if acted > answered || !is_over {
+                self.belief.outlived(origin, acted.max(answered), work.made);
             } else {
-                self.proofs = self.proofs.saturating_add(1);
+                self.belief.stood(origin);
             }
         }
     }
 
-    /// Whether contexts that are born for a request keep to it, as far as was seen.
-    pub(in crate::correlate) fn is_believed(&self) -> bool {
-        self.proofs >= PROOFS_THAT_STOOD.saturating_mul(self.outlived.saturating_add(1))
-    }
-
     /// The oldest call that can belong to no request any more but to those that are answered.
     pub(in crate::correlate) fn take_settled(&mut self) -> Option<(Nanos, ExchangeId, ContextId)> {
-        let oldest = self.open.first().map_or(Nanos(u64::MAX), |(at, _)| *at);
+        let oldest = self.open.first_key_value().map_or(Nanos(u64::MAX), |((at, _), _)| *at);
         let (at, call, id) = self.waiting.pop_front_if(|(at, ..)| *at < oldest)?;
         if let Some(work) = self.contexts.get_mut(&id).and_then(|context| context.work.as_deref_mut()) {
             work.calls.retain(|(_, own)| *own != call);

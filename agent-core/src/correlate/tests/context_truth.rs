@@ -20,6 +20,8 @@ struct Program {
     pool: [u64; 3],
     /// Addresses of work that is handed to them, and when they are free again.
     items: Vec<u64>,
+    /// A list of jobs, three at once: who ended the last one, and when. Whoever ends one starts the next that waits.
+    limits: [Vec<(usize, u64)>; 2],
     polls_until: u64,
     calls: usize,
     /// Calls that keep to their request, by its own task and by others.
@@ -77,7 +79,7 @@ impl Program {
         let task = self.copy(at + 1, reader, 0);
         let mut now = at + 2 + self.random.below(300);
         for _ in 0..self.random.below(5) {
-            now = match self.random.below(if self.hazards { 12 } else { 7 }) {
+            now = match self.random.below(if self.hazards { 14 } else { 7 }) {
                 0..3 => {
                     self.own += 1;
                     self.call(now, task, path)
@@ -98,6 +100,8 @@ impl Program {
                     self.pooled(now, task, path);
                     now
                 }
+                11 => self.limited(now, task, path, false),
+                12 => self.limited(now, task, path, true),
                 _ => {
                     let timer = self.copy(now, task, now + 5_000);
                     let at = now + self.random.below(4_000);
@@ -174,6 +178,33 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Three at once, the others in a list: whoever ends one starts the next, in a context of its own (as a callback of a task does), or
+    /// the request itself does if `by_owner`. When it has its answer.
+    fn limited(&mut self, at: u64, task: usize, path: &str, by_owner: bool) -> u64 {
+        const MOST: usize = 3;
+        let jobs = self.limits[usize::from(by_owner)].clone();
+        let free = jobs.iter().position(|(_, ends)| *ends < at);
+        let (slot, starter, starts) = match free {
+            Some(slot) => (slot, task, at),
+            None if jobs.len() < MOST => (jobs.len(), task, at),
+            None => {
+                let slot = (0..MOST).min_by_key(|slot| jobs[*slot].1).unwrap_or_default();
+                (slot, jobs[slot].0, jobs[slot].1)
+            }
+        };
+        let by = if by_owner && starter == task { task } else { self.copy(starts, starter, 0) };
+        let done = self.call(starts + 1, by, path);
+        // The task that waits for it goes on right after that.
+        let ended = (if by_owner { task } else { by }, done + 1);
+        match self.limits[usize::from(by_owner)].get_mut(slot) {
+            Some(job) => *job = ended,
+            None => self.limits[usize::from(by_owner)].push(ended),
+        }
+        done + 3
+    }
+}
+
 struct Score {
     own: usize,
     awaited: usize,
@@ -189,6 +220,7 @@ fn play(seed: u64, connections: usize, requests: usize, losses: usize, hazards: 
         workers: Vec::new(),
         pool: [0; 3],
         items: Vec::new(),
+        limits: [Vec::new(), Vec::new()],
         polls_until: 0,
         calls: 0,
         own: 0,

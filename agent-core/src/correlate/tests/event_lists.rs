@@ -144,3 +144,34 @@ fn a_list_says_nothing_against_what_timers_do() {
 fn beside_a_list_timers_must_show_it_themselves() {
     check_links(&beside_a_list(62), expect!["task 130, entry 66, task_shared 1, uncalibrated 1"]);
 }
+
+/// Two requests at once, each with a call by an immediate of its own, 15 of `a` and 25 of `b`; `more` happens in that of `a`.
+fn immediates(more: &str) -> String {
+    format!(
+        "0   A/1 loops nobody young=12
+         1   A/1 receives a /a conn=ka young=12
+         1   A/1 loops read in=ka id=11 young=12
+         2   A/1 receives b /b conn=kb young=20
+         2   A/1 loops read in=kb id=12 young=20
+         3   A/1 loops nobody young=30
+         3   A/1 sends ca /of-a run=15 trig=11 young=30
+         {more}
+         4   A/1 sends cb /of-b run=25 trig=12 young=32
+         5   A/1 reads ca young=33
+         5   A/1 reads cb young=33
+         6   A/1 loops nobody young=33
+         6   A/1 answers b run=32 trig=25 young=34
+         6   A/1 answers a run=31 trig=15 young=34
+         3000 tick
+         9000 tick"
+    )
+}
+
+#[test]
+fn an_immediate_that_answers_another_request_empties_a_list_for_all() {
+    check_links(&immediates(""), expect!["task 2, entry 2"]);
+    let other = "3.5 A/1 receives o /o conn=ko young=30
+         3.6 A/1 answers o run=15 trig=11 young=30";
+    // So did others like it, before it was seen.
+    check_links(&immediates(other), expect!["entry 3, task_shared 2"]);
+}

@@ -1,6 +1,5 @@
 // The ledger's Node program: Express on the event loop. First argument: node:http, fetch, axios or undici makes the calls.
 // Second: `cluster` answers in two processes, `threads` makes the calls in two worker threads.
-// Plans are described in tests/src/truth/plan.rs. Rows are written at once: the test may end us at any time.
 'use strict';
 
 const cluster = require('node:cluster');
@@ -8,38 +7,15 @@ const crypto = require('node:crypto');
 const dns = require('node:dns');
 const fs = require('node:fs');
 const http = require('node:http');
-const path = require('node:path');
 const timers = require('node:timers/promises');
 const { Worker, isMainThread, parentPort } = require('node:worker_threads');
 const axios = require('axios');
 const express = require('express');
 const undici = require('undici');
 
-const DELAYS = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500];
-const STATUSES = { 2: 200, 4: 404, 5: 500 };
-const HEADER = 'x-ledger-id';
-const { PORT, SERVICE, LEDGER, POOL, HABIT } = process.env;
-const peers = process.env.PEERS.split(',');
-const pool = Number(POOL);
-const ledger = fs.openSync(path.join(LEDGER, `${SERVICE}-${process.pid}.jsonl`), 'a');
+const { HEADER, call: recorded, now, peers, pool, read, write } = require('./truth.js');
 
-// Node's clock of the day has milliseconds; the difference to the fine clock is taken once.
-const epoch = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
-const now = () => epoch + process.hrtime.bigint();
-
-function write(kind, call, parent, path, status, start) {
-  const id = kind === 'server' ? `${call}/s` : call;
-  const row = { id, parent, kind, call, service: SERVICE, pid: process.pid, method: 'GET', path, status };
-  const times = `,"start_ns":${start},"end_ns":${now()}}\n`;
-  fs.writeSync(ledger, JSON.stringify(row).slice(0, -1) + times);
-}
-
-function end(text, at) {
-  const calls = Number(text[at + 4]);
-  at += 5;
-  for (let n = 0; n < calls; n += 1) at = end(text, at);
-  return at;
-}
+const { PORT, HABIT } = process.env;
 
 // Towards the leaf callers queue for a connection; towards others more are opened than are kept.
 const agents = peers.map((_, target) => {
@@ -90,19 +66,7 @@ const clients = {
 const [, , library, mode] = process.argv;
 const client = clients[library];
 
-async function call(inbound, number, plan, own, by = client) {
-  const id = own || `${inbound}.${number}`;
-  const target = Number(plan[0]);
-  const path = `/t/${plan}`;
-  const start = now();
-  let status = 0;
-  try {
-    status = await by(target, peers[target] + path, { [HEADER]: id });
-  } catch {
-    // A call without an answer has status 0.
-  }
-  write('client', id, inbound && `${inbound}/s`, path, status, start);
-}
+const call = (inbound, number, plan, own, by = client) => recorded(by, inbound, number, plan, own);
 
 // Background work asks the leaf for this, and rests when no request has come for a while.
 const PLAN = `${peers.length - 1}s020`;
@@ -263,22 +227,13 @@ app.disable('etag');
 
 app.get('/t/:text', async (request, response) => {
   const start = now();
-  const { text } = request.params;
   const inbound = request.get(HEADER);
-  const late = 'SP'.includes(text[1]);
-  const delay = DELAYS[text[2]];
+  const { late, parallel, delay, status, plans } = read(request.params.text);
   if (delay && !late) await wait(delay);
   if (HABIT === 'poll') arm();
-  const plans = [];
-  let at = 5;
-  for (let n = 0; n < Number(text[4]); n += 1) {
-    const next = end(text, at);
-    plans.push(text.slice(at, next));
-    at = next;
-  }
   if (HABIT === 'mix') {
     await mixed(inbound, plans);
-  } else if ('pP'.includes(text[1])) {
+  } else if (parallel) {
     await Promise.all(plans.map((plan, n) => make(inbound, n, plan)));
   } else {
     for (const [n, plan] of plans.entries()) {
@@ -287,7 +242,6 @@ app.get('/t/:text', async (request, response) => {
     }
   }
   if (delay && late) await wait(delay);
-  const status = STATUSES[text[3]];
   write('server', inbound, inbound, request.path, status, start);
   response.status(status).send('done');
   if (HABIT === 'after') setTimeout(() => call(inbound, 'z', PLAN), 5);

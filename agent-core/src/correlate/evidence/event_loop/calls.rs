@@ -32,7 +32,7 @@ const WAY_MAX: usize = 64;
 /// Calls remembered that outlived another.
 const OUTLIVED_MAX: usize = 8;
 /// Every kind.
-const ALL: [Kind; 3] = [Kind::Slice, Kind::Resource, Kind::Said];
+const ALL: [Kind; 4] = [Kind::Slice, Kind::Resource, Kind::Said, Kind::Phase];
 
 /// What speaks for a link, or against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,11 +79,16 @@ impl Call {
 
     /// It was made in its request's own slice, or by what was created there: not for whoever waited in a list.
     fn is_certain(&self) -> bool {
-        self.owner.is_some() && self.via.is_none() && self.kind != Kind::Said
+        self.owner.is_some() && self.via.is_none() && !matches!(self.kind, Kind::Said | Kind::Phase)
+    }
+
+    /// Something else that was made like it says something of it.
+    fn is_alike(&self) -> bool {
+        self.is_secondary() || self.kind == Kind::Phase
     }
 }
 
-/// A call that was contradicted.
+/// A call that was contradicted, or a request that somebody else's resource has answered.
 #[derive(Clone, Copy, Debug)]
 struct Contradiction {
     call: ExchangeId,
@@ -98,7 +103,7 @@ pub(in crate::correlate) struct Calls {
     known: Map<ExchangeId, Call>,
     order: VecDeque<ExchangeId>,
     /// Of each kind, the oldest first.
-    contradictions: [VecDeque<Contradiction>; 3],
+    contradictions: [VecDeque<Contradiction>; 4],
     /// In the answer of which call a request was answered.
     answered_in: Map<ExchangeId, Option<ExchangeId>>,
     answered: VecDeque<ExchangeId>,
@@ -107,13 +112,13 @@ pub(in crate::correlate) struct Calls {
     /// In one of them somebody was.
     hands_over: bool,
     /// Calls in the answers of others whose own request was answered in theirs, by kind.
-    confirmed: [u32; 3],
+    confirmed: [u32; 4],
     /// Certain calls of which a resource said whose answer it was.
     proofs: u32,
     /// One said something else: such resources are no evidence here.
     disproven: bool,
     /// Contradictions ever seen, of each kind.
-    pub(in crate::correlate) contradicted: [u64; 3],
+    pub(in crate::correlate) contradicted: [u64; 4],
 }
 
 impl Calls {
@@ -204,6 +209,11 @@ impl Calls {
         call.handed_over = true;
         let (at, kind) = (call.at, call.kind);
         self.contradict(kind, Contradiction { call: id, from: at, until: at });
+    }
+
+    /// A timer or an immediate of one request has answered another.
+    pub(super) fn phase_is_shared(&mut self, request: ExchangeId, at: Nanos) {
+        self.contradict(Kind::Phase, Contradiction { call: request, from: at, until: at });
     }
 
     /// A call is over for a while.
@@ -317,7 +327,7 @@ impl Calls {
         let mut next = Some(id);
         for _ in 0..WAY_MAX {
             let Some(call) = next.and_then(|id| self.known.get(&id)) else { return Verdict::Unproven };
-            if call.is_contradicted() || call.is_secondary() && self.is_doubtful(call.at, &[call.kind]) {
+            if call.is_contradicted() || call.is_alike() && self.is_doubtful(call.at, &[call.kind]) {
                 return Verdict::HandedOver;
             }
             if !call.is_secondary() {

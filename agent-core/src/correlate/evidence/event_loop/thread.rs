@@ -152,12 +152,15 @@ impl Thread {
         (owner.resource == 0 || !self.is_shared(owner.resource)).then_some(owner)
     }
 
+    /// Which resource says who is behind what runs: what it names as its trigger, or itself.
+    fn behind(&self, running: Id, trigger: Id) -> Id {
+        let is_trigger = trigger != 0 && trigger != running && !self.handles.known.contains_key(&trigger);
+        if is_trigger { trigger } else { running }
+    }
+
     /// Who is behind a running resource by its own word.
     fn named(&self, running: Id, trigger: Id) -> Option<Owner> {
-        if trigger != 0 && trigger != running && !self.handles.known.contains_key(&trigger) {
-            return self.owner_of(trigger);
-        }
-        self.owner_of(running)
+        self.owner_of(self.behind(running, trigger))
     }
 
     /// What runs now: for whom, and whether the running resource says so itself.
@@ -171,9 +174,7 @@ impl Thread {
         match self.named(running, trigger) {
             Some(owner) => (self.usable(owner), true),
             // One that was created by something that is nobody's.
-            None if trigger != 0 && trigger != running && !self.handles.known.contains_key(&trigger) => {
-                (None, true)
-            }
+            None if self.behind(running, trigger) == trigger && trigger != running => (None, true),
             None if now.is_poll => (now.owner, false),
             None => (None, true),
         }
@@ -202,7 +203,7 @@ impl Thread {
         let via = owner.map_or(if is_named { None } else { self.now.via }, |owner| owner.via);
         let resource = owner.map_or(0, |owner| owner.resource);
         let resources = if is_named { [resource, running, trigger] } else { [resource, 0, 0] };
-        let kind = self.kind(running, is_named);
+        let kind = self.kind(running, trigger, is_named);
         // What the slice itself has created knows no more than the slice.
         let is_named = is_named && self.slice_of(running) != Some(self.slice);
         let in_answer = !is_named && self.now.is_poll && self.now.via.is_some();
@@ -210,12 +211,27 @@ impl Thread {
     }
 
     /// How the maker of what is made now is known.
-    pub(super) fn kind(&self, running: Id, is_named: bool) -> Kind {
+    pub(super) fn kind(&self, running: Id, trigger: Id, is_named: bool) -> Kind {
+        if is_named && !self.now.is_poll && self.slice_of(self.behind(running, trigger)) != Some(self.slice) {
+            return Kind::Phase;
+        }
         let is_before = is_named && self.slice_of(running) != Some(self.slice);
         match self.now.is_read && !is_before {
             true => Kind::Slice,
             false => Kind::Resource,
         }
+    }
+
+    /// A request is answered by a timer or an immediate of somebody else: it is nobody's. True if so.
+    pub(super) fn answers(&mut self, ids: AsyncIds, request: ExchangeId) -> bool {
+        let AsyncIds { running, trigger, .. } = ids;
+        let (owner, is_named) = self.maker(running, trigger);
+        let is_others = owner.is_some_and(|owner| owner.request != request)
+            && self.kind(running, trigger, is_named) == Kind::Phase;
+        if is_others {
+            self.shared.insert(self.behind(running, trigger), ());
+        }
+        is_others
     }
 
     /// In which slice a resource was created.
