@@ -62,6 +62,11 @@ impl Streams {
         self.newest
     }
 
+    /// Bytes held for responses whose request was not seen yet.
+    pub(super) fn early_bytes(&self) -> usize {
+        self.early.iter().map(Early::bytes).sum()
+    }
+
     pub(super) fn is_open(&self, stream: u32) -> bool {
         self.open.contains_key(&stream)
     }
@@ -182,8 +187,9 @@ impl Connection {
         open.half(part).lost_at = None;
         match says {
             Says::Head { block, ends, .. } => {
+                ctx.shared.counts.heads_cut += u64::from(block.is_too_long());
                 if part == Part::Response {
-                    self.answer_stream(piece, stream, *block, head, ctx);
+                    self.answer_stream(piece, stream, *block, ends, head, ctx);
                 }
                 if ends {
                     self.end_side(stream, part, piece.at, ctx);
@@ -214,6 +220,7 @@ impl Connection {
         let process = piece.actor.process;
         let at = head.first.at.min(piece.at);
         let id = ctx.open(process);
+        ctx.shared.counts.heads_cut += u64::from(block.is_too_long());
         let is_cut = block.is_cut;
         let request = block.into_request();
         shared.streams.newest = stream;
@@ -264,6 +271,7 @@ impl Connection {
         piece: Piece<'_>,
         stream: u32,
         block: Block,
+        ends: bool,
         head: HeadAt,
         ctx: &mut Context<'_>,
     ) {
@@ -275,8 +283,10 @@ impl Connection {
         open.incomplete.response_head |= block.is_cut || (open.answer.is_none() && block.status.is_none());
         let is_switched = open.is_connect && block.status.is_some_and(|status| (200..300).contains(&status));
         if let Some(Answer::Http(response)) = &mut open.answer {
-            // Trailers.
-            response.fields.extend(block.fields);
+            // Trailers are the last that comes (RFC 9113 §8.1).
+            if ends {
+                response.fields.extend(block.fields);
+            }
             return;
         }
         open.answer = Some(Answer::Http(block.into_response()));

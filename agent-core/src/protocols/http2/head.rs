@@ -12,6 +12,8 @@ use bytes::Bytes;
 const TARGET_BYTES: usize = 8 * 1024;
 /// Bytes of fields that are retained of one block: an indexed field costs a byte and may stand for thousands.
 const KEPT_BYTES: usize = 64 * 1024;
+/// Bytes of fields that are looked at in one block, for the same reason: no server takes as many (RFC 9113 §10.5.1).
+const LIST_BYTES: usize = 256 * 1024;
 
 /// A decoded header block.
 #[derive(Debug, Default)]
@@ -32,6 +34,7 @@ pub(crate) struct Block {
     has_plain_field: bool,
     host: Option<String>,
     kept_bytes: usize,
+    list_bytes: usize,
 }
 
 impl Block {
@@ -39,6 +42,16 @@ impl Block {
         let mut made = Block::default();
         decoder.decode(block, |field| made.add(field, keep))?;
         Ok(made)
+    }
+
+    /// Bytes held.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept_bytes.min(KEPT_BYTES)
+    }
+
+    /// It stands for more than is read.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.list_bytes > LIST_BYTES || self.kept_bytes > KEPT_BYTES
     }
 
     /// It has a field that only requests have.
@@ -63,6 +76,11 @@ impl Block {
 
     fn add(&mut self, field: Field<'_>, keep: &KeepList) {
         self.is_cut |= field.name.is_none() || field.value.is_none();
+        self.list_bytes += field.name.map_or(0, <[u8]>::len) + field.value.map_or(0, <[u8]>::len);
+        if self.list_bytes > LIST_BYTES {
+            self.is_cut = true;
+            return;
+        }
         let Some(name) = field.name else { return };
         if name.starts_with(b":") {
             self.is_odd |= self.has_plain_field;

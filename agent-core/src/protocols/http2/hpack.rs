@@ -48,6 +48,11 @@ impl Decoder {
         Decoder { table: Table::new(bytes), is_whole }
     }
 
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.table.bytes()
+    }
+
     /// Blocks were lost: what the table holds is unknown until it is learned anew.
     pub(crate) fn forget(&mut self) {
         self.table.clear(TABLE_UNKNOWN_BYTES);
