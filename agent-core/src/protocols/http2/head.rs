@@ -4,7 +4,7 @@
 use super::hpack::{Decoder, Field, Malformed};
 use crate::{
     exchange::{self, HttpRequest, HttpResponse},
-    protocols::KeepList,
+    protocols::{KeepList, grpc},
 };
 use bytes::Bytes;
 
@@ -97,13 +97,7 @@ impl Block {
             b"host" => self.host = Some(text(value)),
             _ => {}
         }
-        let kept = keep.find(name).or(match name {
-            b"content-type" if value.starts_with(b"application/grpc") => Some("content-type"),
-            b"grpc-status" => Some("grpc-status"),
-            b"grpc-timeout" => Some("grpc-timeout"),
-            _ => None,
-        });
-        let Some(name) = kept else { return };
+        let Some(name) = keep.find(name).or_else(|| grpc::kept(name, value)) else { return };
         self.kept_bytes = self.kept_bytes.saturating_add(name.len() + value.len());
         if self.kept_bytes <= KEPT_BYTES {
             self.fields.push((name.to_owned(), Bytes::copy_from_slice(value)));
