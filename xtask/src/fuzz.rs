@@ -8,8 +8,11 @@ use anyhow::{Context, Result, ensure};
 use std::{path::Path, time::Instant};
 
 /// Tests of the core that take as many inputs as they are told: name, filter, inputs.
-const VOLUMES: [(&str, &str, u64); 2] =
-    [("hpack", "hpack_volume", 1_000_000), ("streams", "streams_volume", 100_000)];
+const VOLUMES: [(&str, &str, u64); 3] = [
+    ("hpack", "hpack_volume", 1_000_000),
+    ("streams", "streams_volume", 100_000),
+    ("prefixes", "prefixes_volume", 1_000_000),
+];
 
 /// What to fuzz and for how long.
 #[derive(clap::Args)]
@@ -19,7 +22,7 @@ pub(crate) struct Args {
     /// For how long, each
     #[arg(long, default_value_t = 600)]
     seconds: u32,
-    /// Inputs of `hpack` (header lists) and `streams`
+    /// Inputs of `hpack` (header lists), `streams` and `prefixes` (connections)
     #[arg(long)]
     runs: Option<u64>,
 }
@@ -34,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         known.iter().filter(|name| args.name == "all" || **name == args.name).collect();
     ensure!(
         !chosen.is_empty(),
-        "no fuzz target `{}`; there are: hpack, streams, {}",
+        "no fuzz target `{}`; there are: hpack, streams, prefixes, {}",
         args.name,
         known.join(", ")
     );
