@@ -3,15 +3,17 @@ use super::scenes;
 use crate::{
     expect::{client, server},
     process::{command, output},
+    wait::{PATIENCE, eventually},
     world::{World, free_port, repository},
 };
 use anyhow::{Context, Result, ensure};
-use std::path::PathBuf;
+use std::{io::Write, net::TcpStream, path::PathBuf};
 
 scenes! { "streams":
     yamux_is_never_taken_for_http2,
     calls_of_connect_and_grpc_web_have_their_method_and_no_status_that_was_not_seen,
     health_checks_become_no_span_and_their_neighbours_do,
+    a_call_that_lasts_is_named_by_explain_while_it_is_open,
 }
 
 /// A program of `tests/apps` that setup has built.
@@ -122,4 +124,28 @@ fn health_checks_become_no_span_and_their_neighbours_do(world: &mut World) -> Re
     ensure!(finished.spans.len() == 1, "health checks became spans: {:?}", finished.spans);
     ensure!(excluded == 3, "{excluded} requests were left out");
     finished.spans.first().context("no span").map(drop)
+}
+
+fn a_call_that_lasts_is_named_by_explain_while_it_is_open(world: &mut World) -> Result<()> {
+    let connect = program("connect")?;
+    let port = free_port()?;
+    let app = world.serve("connect", port, command(&connect).arg("serve").arg(port.to_string()))?;
+    let socket = world.scratch().join("agent.sock");
+    let agent = world.agent()?.port(port).env("WIRESPAN_SOCKET", &socket.display().to_string()).start()?;
+    // A request whose body does not come.
+    let mut caller = TcpStream::connect(app.address())?;
+    caller.write_all(
+        b"POST /t.v1.Calls/Count HTTP/1.1\r\nHost: a\r\nContent-Type: application/connect+proto\r\nContent-Length: 1000\r\n\r\n",
+    )?;
+    let mut explain = command(world.wirespan()?);
+    explain.arg("explain").arg(app.pid.to_string()).env("WIRESPAN_SOCKET", &socket);
+    let said = eventually("the open call", PATIENCE, || {
+        let (said, _) = output(&mut explain, 0)?;
+        Ok(said.contains("open: server t.v1.Calls/Count for ").then_some(said))
+    })?;
+    drop(caller);
+    let line = said.lines().find(|line| line.contains("open: "));
+    println!("        {}", line.unwrap_or_default().trim());
+    agent.expect(&server("t.v1.Calls/Count"))?;
+    agent.stop().map(drop)
 }

@@ -177,6 +177,23 @@ fn what_header_blocks_refer_to_has_a_cap_together() {
 }
 
 #[test]
+fn fields_of_requests_that_stay_open_have_a_cap_together() {
+    let mut crowd = Crowd::new();
+    // One field of 3,900 bytes, and requests that refer to it ten times in ten bytes.
+    let mut first = vec![0x82, 0x86, 0x84, 0x40, 4];
+    first.extend(b"x-id");
+    first.extend([0x7f, 0xbd, 0x1d]);
+    first.extend([b'a'; 3_900]);
+    let later = [&[0x82, 0x86, 0x84][..], &[0xbe; 10]].concat();
+    let calls: Vec<Vec<u8>> = [frame(1, 4, 1, &first)]
+        .into_iter()
+        .chain((1..500).map(|n| frame(1, 4, 2 * n + 1, &later)))
+        .collect();
+    (0..20).for_each(|conn| crowd.client(conn, &calls));
+    crowd.assert_bounded(20);
+}
+
+#[test]
 fn a_block_of_frames_without_a_byte_is_given_up() {
     let endless =
         (0..10_000).map(|n| frame(if n == 0 { 1 } else { 9 }, 0, 1, if n == 0 { &[0x82] } else { &[] }));

@@ -12,6 +12,8 @@ use bytes::Bytes;
 const TARGET_BYTES: usize = 8 * 1024;
 /// Bytes of fields that are retained of one block: an indexed field costs a byte and may stand for thousands.
 const KEPT_BYTES: usize = 64 * 1024;
+/// What a field costs beside its octets: a block of one-byte references may have thousands of them.
+const FIELD_BYTES: usize = 64;
 /// Bytes of fields that are looked at in one block, for the same reason: no server takes as many (RFC 9113 §10.5.1).
 const LIST_BYTES: usize = 256 * 1024;
 
@@ -47,6 +49,13 @@ impl Block {
     /// Bytes held.
     pub(crate) fn kept_bytes(&self) -> usize {
         self.kept_bytes.min(KEPT_BYTES)
+    }
+
+    /// Keeps no field: there is no room.
+    pub(crate) fn drop_fields(&mut self) {
+        self.fields = Vec::new();
+        self.kept_bytes = 0;
+        self.is_cut = true;
     }
 
     /// It stands for more than is read.
@@ -98,7 +107,7 @@ impl Block {
             _ => {}
         }
         let Some(name) = keep.find(name).or_else(|| grpc::kept(name, value)) else { return };
-        self.kept_bytes = self.kept_bytes.saturating_add(name.len() + value.len());
+        self.kept_bytes = self.kept_bytes.saturating_add(FIELD_BYTES + name.len() + value.len());
         if self.kept_bytes <= KEPT_BYTES {
             self.fields.push((name.to_owned(), Bytes::copy_from_slice(value)));
         } else {
