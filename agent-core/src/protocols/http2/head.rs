@@ -31,8 +31,11 @@ pub(crate) struct Block {
     /// Something of it is not known.
     pub(crate) is_cut: bool,
     has_request_field: bool,
-    /// A field has a name or a value that no sender writes.
+    /// A field has a name or a value that no sender writes, or comes where none writes it.
     is_odd: bool,
+    /// Whether that is looked at: where it is known that this is a block, it is not.
+    is_judged: bool,
+    has_field: bool,
     has_plain_field: bool,
     host: Option<String>,
     kept_bytes: usize,
@@ -43,6 +46,14 @@ impl Block {
     pub(super) fn decode(decoder: &mut Decoder, block: &[u8], keep: &KeepList) -> Result<Block, Malformed> {
         let mut made = Block::default();
         decoder.decode(block, |field| made.add(field, keep))?;
+        Ok(made)
+    }
+
+    /// Decodes what may be a block of a connection of which nothing is known.
+    pub(super) fn judge(block: &[u8]) -> Result<Block, Malformed> {
+        let mut made = Block { is_judged: true, ..Block::default() };
+        let keep = KeepList::default();
+        Decoder::new(false).decode(block, |field| made.add(field, &keep))?;
         Ok(made)
     }
 
@@ -90,14 +101,13 @@ impl Block {
             self.is_cut = true;
             return;
         }
+        if self.is_judged {
+            self.look_at(field);
+        }
         let Some(name) = field.name else { return };
         if name.starts_with(b":") {
-            self.is_odd |= self.has_plain_field;
             return self.add_pseudo(name, field.value);
         }
-        self.has_plain_field = true;
-        self.is_odd |=
-            name.is_empty() || !name.iter().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase());
         let Some(value) = field.value else { return };
         match name {
             b"content-length" => {
@@ -113,6 +123,26 @@ impl Block {
         } else {
             self.is_cut = true;
         }
+    }
+
+    /// Does a sender write this field here? What is no header block is full of names without a value: most of the fixed table's are.
+    fn look_at(&mut self, field: Field<'_>) {
+        let is_first = !std::mem::replace(&mut self.has_field, true);
+        let is_strange = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+        self.is_odd |= field.value.is_some_and(|value| value.is_empty() || value.iter().any(is_strange));
+        let Some(name) = field.name else { return };
+        let is_plain = !name.starts_with(b":");
+        let is_name = |byte: &u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase();
+        self.is_odd |= match name {
+            b":status" => !is_first,
+            b":method" => self.method.is_some(),
+            b":path" => self.path.is_some(),
+            b":authority" => self.authority.is_some(),
+            b":scheme" => self.scheme.is_some(),
+            name => name.is_empty() || !name.iter().all(is_name),
+        };
+        self.is_odd |= self.has_plain_field && !is_plain;
+        self.has_plain_field |= is_plain;
     }
 
     fn add_pseudo(&mut self, name: &[u8], value: Option<&[u8]>) {
