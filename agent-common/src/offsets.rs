@@ -55,7 +55,7 @@ offsets! {
     socket_sk: "socket", "sk";
     socket_file: "socket", "file";
     sock_family: "sock", "__sk_common.skc_family";
-    sock_state: "sock", "__sk_common.skc_state";
+    sock_flags: "sock", "__sk_common.skc_flags";
     sock_dport: "sock", "__sk_common.skc_dport";
     sock_rcv_saddr: "sock", "__sk_common.skc_rcv_saddr";
     sock_daddr: "sock", "__sk_common.skc_daddr";

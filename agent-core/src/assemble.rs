@@ -9,6 +9,7 @@ use crate::{
     exchange::{End, Fact},
 };
 
+mod accounts;
 mod connection;
 mod context;
 mod counts;

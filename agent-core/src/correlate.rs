@@ -27,14 +27,16 @@ mod task;
 mod tests;
 mod waits;
 
-pub use explain::{ContextEvidence, LoopEvidence, ProcessLinks, TaskEvidence, ThreadEvidence, ThreadState};
+pub use explain::{
+    ContextEvidence, LoopEvidence, OpenExchange, ProcessLinks, TaskEvidence, ThreadEvidence, ThreadState,
+};
 pub use reason::{Correlation, Unparented};
 
 use crate::{
     event::{Nanos, ProcessId},
     exchange::{Ended, ExchangeId, Fact, Role},
     propagate::{self, Format},
-    sample::Sampler,
+    sample::{Exclude, Sampler},
     spans::{self, Span},
 };
 use evidence::peer;
@@ -54,6 +56,8 @@ pub struct Settings {
     pub formats: Vec<Format>,
     /// Which traces are kept.
     pub sampler: Sampler,
+    /// Which requests are kept out of their trace, with all that they cause.
+    pub exclude: Exclude,
     /// What spans say.
     pub spans: spans::Rules,
     /// Addresses of this node's interfaces; loopback and the local ends of observed connections are learned.
@@ -83,6 +87,7 @@ impl Default for Settings {
         Settings {
             formats: propagate::DEFAULT_ORDER.to_vec(),
             sampler: Sampler::default(),
+            exclude: Exclude::default(),
             spans: spans::Rules::default(),
             local_addresses: Vec::new(),
             peer_wait_ns: 100_000_000,
@@ -121,6 +126,7 @@ impl Correlator {
             counts: Correlation::default(),
             forest: Forest::new(
                 settings.sampler,
+                settings.exclude.clone(),
                 settings.spans.clone(),
                 Limits { spans: settings.max_trace_spans, age_ns: settings.max_trace_age_ns },
                 seed,
@@ -178,6 +184,7 @@ impl Correlator {
         self.confirm(out);
         self.stop_waiting(self.now, out);
         self.stop_patience(self.now, out);
+        self.counts.excluded += self.forest.take_excluded();
     }
 
     /// Records were lost, it was noticed at `at`: requests may be open that were never seen, and answers may have been missed.
@@ -213,6 +220,7 @@ impl Correlator {
             }
         }
         self.counts.unfinished += unfinished.len() as u64;
+        self.counts.excluded += self.forest.take_excluded();
         self.counts.spans += self.forest.take_emitted();
     }
 

@@ -6,8 +6,11 @@
 //! Source: OpenTelemetry specification, trace SDK (built-in samplers) and "TraceState: probability sampling" (`ot=th`, `ot=rv`).
 //! Not here: tail sampling, which is the collector's.
 mod consistent;
+mod exclude;
 #[cfg(test)]
 mod tests;
+
+pub use exclude::Exclude;
 
 use crate::spans::{Span, TraceId};
 use consistent::OtMember;

@@ -42,6 +42,19 @@ pub struct Count {
     pub value: u64,
 }
 
+/// A request or a call that is not over: its span is still to come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// `client` or `server`.
+    pub kind: String,
+    /// What its span would be called.
+    pub name: String,
+    /// How long it has been open, in milliseconds.
+    pub for_ms: u64,
+    /// Its answer has begun.
+    pub answering: bool,
+}
+
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
@@ -63,6 +76,8 @@ pub struct Explanation {
     pub program: Vec<String>,
     /// What was seen of it.
     pub work: Work,
+    /// What is open, what has been for longest first.
+    pub open: Vec<Open>,
     /// Spans by the evidence for their parent.
     pub links: Vec<Count>,
     /// Spans without a parent, by reason.
@@ -90,6 +105,7 @@ impl Explanation {
             agent: None,
             program: Vec::new(),
             work: Work::default(),
+            open: Vec::new(),
             links: Vec::new(),
             unparented: Vec::new(),
             calibration: String::new(),
@@ -160,6 +176,10 @@ impl Explanation {
         }
         for note in &self.program {
             writeln!(f, "  program: {note}")?;
+        }
+        for Open { kind, name, for_ms, answering } in &self.open {
+            let answering = if *answering { ", being answered" } else { "" };
+            writeln!(f, "  open: {kind} {name} for {}.{:03} s{answering}", for_ms / 1_000, for_ms % 1_000)?;
         }
         if !self.calibration.is_empty() {
             writeln!(f, "  evidence: {}", self.calibration)?;

@@ -10,6 +10,7 @@ mod overhead;
 mod replay;
 mod sink;
 mod socket;
+mod streams;
 
 use crate::world::World;
 use anyhow::{Context, Result, bail, ensure};
@@ -18,10 +19,11 @@ use figures::Figures;
 type Bench = fn(&mut World, &mut Figures) -> Result<()>;
 
 /// In the order in which they run.
-const BENCHES: [(&str, Bench); 5] = [
+const BENCHES: [(&str, Bench); 6] = [
     ("socket", socket::run),
     ("footprint", footprint::run),
     ("replay", replay::run),
+    ("streams", streams::run),
     ("overhead", overhead::run),
     ("instructions", instructions::run),
 ];
@@ -31,7 +33,7 @@ pub fn run(names: &[String]) -> Result<()> {
     for name in names {
         ensure!(
             BENCHES.iter().any(|(known, _)| known == name),
-            "no bench `{name}`: socket, footprint, replay, overhead, instructions"
+            "no bench `{name}`: socket, footprint, replay, streams, overhead, instructions"
         );
     }
     let mut figures = Figures::default();

@@ -19,6 +19,7 @@ mod load;
 mod nginx;
 mod operate;
 mod python;
+mod streams;
 mod truth;
 
 use crate::runner::Scene;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Scene> {
         kernel::SCENES,
         http::SCENES,
         http2::SCENES,
+        streams::SCENES,
         context::SCENES,
         calls::SCENES,
         kinds::SCENES,

@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 /// Which benches.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// `replay`, `socket`, `overhead`, `footprint`, `instructions`; none means all. `vm` alone counts instructions in a guest
+    /// `replay`, `streams`, `socket`, `overhead`, `footprint`, `instructions`; none means all. `vm` alone counts instructions in a guest
     names: Vec<String>,
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) fn build() -> Result<()> {
     setup::ensure(&NEEDS)?;
     setup::grpc::stack()?;
+    setup::streams::programs()?;
     build::agent()?;
     command::run(&mut cargo(&["build", "--profile=worlds", "--package=wirespan-tests"])?)
 }

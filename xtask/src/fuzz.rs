@@ -1,10 +1,18 @@
-//! `cargo xtask fuzz NAME`: one fuzz target for a while.
+//! `cargo xtask fuzz NAME`: one fuzz target for a while, or one test of the core in volumes.
 //!
 //! Shape: a file of `fuzz/fuzz_targets` → a finding (exit 1, the input is kept in `fuzz/artifacts`) or none. New corpus
-//! goes to `target/fuzz-corpus`; what is committed in `fuzz/corpus` stays small.
+//! goes to `target/fuzz-corpus`; what is committed in `fuzz/corpus` stays small. What is known of a random input beforehand (an
+//! encoder's own list) is compared by a test instead: it takes its inputs from a seed, as many as `--runs` asks for.
 use crate::command::{self, cargo, root};
 use anyhow::{Context, Result, ensure};
 use std::{path::Path, time::Instant};
+
+/// Tests of the core that take as many inputs as they are told: name, filter, inputs.
+const VOLUMES: [(&str, &str, u64); 3] = [
+    ("hpack", "hpack_volume", 1_000_000),
+    ("streams", "streams_volume", 100_000),
+    ("prefixes", "prefixes_volume", 1_000_000),
+];
 
 /// What to fuzz and for how long.
 #[derive(clap::Args)]
@@ -14,14 +22,25 @@ pub(crate) struct Args {
     /// For how long, each
     #[arg(long, default_value_t = 600)]
     seconds: u32,
+    /// Inputs of `hpack` (header lists), `streams` and `prefixes` (connections)
+    #[arg(long)]
+    runs: Option<u64>,
 }
 
 /// Runs the target or all of them.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some(volume) = VOLUMES.iter().find(|(name, ..)| *name == args.name) {
+        return run_volume(volume, args.runs);
+    }
     let known = targets(&root()?)?;
     let chosen: Vec<&String> =
         known.iter().filter(|name| args.name == "all" || **name == args.name).collect();
-    ensure!(!chosen.is_empty(), "no fuzz target `{}`; there are: {}", args.name, known.join(", "));
+    ensure!(
+        !chosen.is_empty(),
+        "no fuzz target `{}`; there are: hpack, streams, prefixes, {}",
+        args.name,
+        known.join(", ")
+    );
     let tool = cargo_fuzz()?;
     let started = Instant::now();
     for name in &chosen {
@@ -39,6 +58,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     println!("fuzz: {} targets, {} s, no finding", chosen.len(), started.elapsed().as_secs());
     Ok(())
+}
+
+fn run_volume((name, filter, usual): &(&str, &str, u64), runs: Option<u64>) -> Result<()> {
+    let mut test = cargo(&["test", "--release", "-p", "wirespan-core", "--lib", filter])?;
+    test.args(["--", "--nocapture"]).env("WIRESPAN_FUZZ_RUNS", runs.unwrap_or(*usual).to_string());
+    command::run(&mut test).with_context(|| format!("{name} has a finding"))
 }
 
 fn targets(root: &Path) -> Result<Vec<String>> {

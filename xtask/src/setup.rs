@@ -10,6 +10,7 @@ mod language;
 pub(crate) mod log;
 pub(crate) mod shop;
 mod stamp;
+pub(crate) mod streams;
 mod toolchain;
 pub(crate) mod truth;
 

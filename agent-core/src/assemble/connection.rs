@@ -249,6 +249,7 @@ impl Connection {
     pub(super) fn clear(&mut self, ctx: &mut Context<'_>) {
         ctx.release(&mut self.streams.egress.buffer);
         ctx.release(&mut self.streams.ingress.buffer);
+        self.close_account(ctx);
         for mut held in self.held.drain(..) {
             ctx.release(&mut held.data);
         }

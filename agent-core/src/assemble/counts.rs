@@ -20,7 +20,7 @@ crate::counters! {
         unsynchronised_bytes: "loss", "bytes", "Bytes passed over while waiting for the start of a message.";
         malformed: "loss", "messages", "Times that a stream stopped being its protocol.";
         held_too_long: "loss", "records", "Records that waited for missing ones in vain.";
-        out_of_buffer: "loss", "messages", "Heads and records not held because all buffers together were full.";
+        out_of_buffer: "loss", "messages", "Heads, records and what header blocks refer to not held because all buffers together were full.";
         evicted_connections: "loss", "connections", "Connections forgotten because there were too many.";
         evicted: "loss", "exchanges", "Exchanges dropped by a cap.";
         timed_out: "loss", "exchanges", "Exchanges without a byte for the configured time.";

@@ -25,6 +25,13 @@ pub(super) struct Early {
     head: HeadAt,
 }
 
+impl Early {
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        if let Says::Head { block, .. } = &self.says { block.kept_bytes() } else { 0 }
+    }
+}
+
 impl Connection {
     /// Were requests lost, or later ones seen, so that one that is not known will not come?
     pub(super) fn is_request_lost(&self, piece: Piece<'_>) -> bool {

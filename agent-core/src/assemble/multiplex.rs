@@ -27,7 +27,7 @@ const NEAR: u32 = 1 << 16;
 
 /// Both directions of such a connection.
 pub(super) struct Multiplex {
-    session: Session,
+    pub(super) session: Session,
     /// The direction that carries requests.
     pub(super) requests: Direction,
     pub(super) streams: Streams,
@@ -40,6 +40,8 @@ pub(super) struct Multiplex {
     /// The kernel side's walk is right.
     pub(super) trusted: Both<bool>,
     malformed: u8,
+    /// Bytes held that all connections' account knows of (see `accounts`).
+    pub(super) accounted: usize,
 }
 
 impl Multiplex {
@@ -53,6 +55,7 @@ impl Multiplex {
             last: Both { egress: None, ingress: None },
             trusted: Both { egress: false, ingress: false },
             malformed: 0,
+            accounted: 0,
         }
     }
 
@@ -228,7 +231,11 @@ impl Connection {
                     stream.state = State::Framing;
                 }
                 *shared.spoken.of_mut(direction) = true;
+                let is_held = matches!(says, Says::Begins | Says::Head { .. });
                 self.take_frame(piece, says, payload, head, ctx);
+                if is_held {
+                    self.account(direction, piece.at, ctx);
+                }
                 rest.get(used..)
             }
             Step::Bad => {
@@ -330,6 +337,7 @@ impl Connection {
         let part = shared.part(direction);
         shared.session.lose(part);
         shared.streams.doubt(part, at);
+        self.settle_account(ctx);
     }
 
     /// Does a frame begin here, after a loss?

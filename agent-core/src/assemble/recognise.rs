@@ -135,6 +135,7 @@ impl Connection {
             ctx.release(&mut stream.buffer);
             stream.state = State::Searching;
         }
+        self.close_account(ctx);
         self.phase = Phase::Unknown;
         self.is_whole = false;
         self.unmatched = self.unmatched.saturating_add(RETRACTED);

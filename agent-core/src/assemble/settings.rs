@@ -12,7 +12,7 @@ pub struct Settings {
     pub max_open: usize,
     /// Bytes of a head that spans records.
     pub max_head_bytes: usize,
-    /// Bytes held of all connections together: parts of heads, and records out of order.
+    /// Bytes held of all connections together: parts of heads, what they refer to, and records out of order.
     pub max_buffered_bytes: usize,
     /// Nanoseconds without a byte after which an exchange is given up.
     pub idle_timeout_ns: u64,

@@ -28,6 +28,8 @@ pub(super) struct Streams {
     open: BTreeMap<u32, Open>,
     /// The highest stream on which a request was seen.
     newest: u32,
+    /// Bytes of the fields of those that are open.
+    pub(super) held: usize,
     pub(super) early: VecDeque<Early>,
 }
 
@@ -42,6 +44,8 @@ struct Open {
     request: Half,
     response: Half,
     incomplete: Incomplete,
+    /// Bytes of its fields.
+    held: usize,
 }
 
 /// One side's half of it.
@@ -60,6 +64,11 @@ struct Half {
 impl Streams {
     pub(super) fn newest(&self) -> u32 {
         self.newest
+    }
+
+    /// Bytes held for responses whose request was not seen yet.
+    pub(super) fn early_bytes(&self) -> usize {
+        self.early.iter().map(Early::bytes).sum()
     }
 
     pub(super) fn is_open(&self, stream: u32) -> bool {
@@ -85,6 +94,7 @@ impl Streams {
             },
             response: Half::default(),
             incomplete: Incomplete { request_head: asked.request_head_cut, ..Incomplete::default() },
+            held: 0,
         };
         self.open.insert(1, open);
     }
@@ -182,8 +192,9 @@ impl Connection {
         open.half(part).lost_at = None;
         match says {
             Says::Head { block, ends, .. } => {
+                ctx.shared.counts.heads_cut += u64::from(block.is_too_long());
                 if part == Part::Response {
-                    self.answer_stream(piece, stream, *block, head, ctx);
+                    self.answer_stream(piece, stream, *block, ends, head, ctx);
                 }
                 if ends {
                     self.end_side(stream, part, piece.at, ctx);
@@ -205,18 +216,21 @@ impl Connection {
         &mut self,
         piece: Piece<'_>,
         stream: u32,
-        block: Block,
+        mut block: Block,
         ends: bool,
         head: HeadAt,
         ctx: &mut Context<'_>,
     ) {
         let Phase::Sharing(shared) = &mut self.phase else { return };
+        let held = ctx.admit(&mut block);
         let process = piece.actor.process;
         let at = head.first.at.min(piece.at);
         let id = ctx.open(process);
+        ctx.shared.counts.heads_cut += u64::from(block.is_too_long());
         let is_cut = block.is_cut;
         let request = block.into_request();
         shared.streams.newest = stream;
+        shared.streams.held += held;
         shared.streams.open.insert(
             stream,
             Open {
@@ -229,6 +243,7 @@ impl Connection {
                 request: Half::default(),
                 response: Half::default(),
                 incomplete: Incomplete { request_head: is_cut, ..Incomplete::default() },
+                held,
             },
         );
         let is_sent = piece.direction == crate::event::Direction::Egress;
@@ -263,7 +278,8 @@ impl Connection {
         &mut self,
         piece: Piece<'_>,
         stream: u32,
-        block: Block,
+        mut block: Block,
+        ends: bool,
         head: HeadAt,
         ctx: &mut Context<'_>,
     ) {
@@ -272,11 +288,16 @@ impl Connection {
         if block.status.is_some_and(|status| (100..200).contains(&status)) {
             return;
         }
+        let held = ctx.admit(&mut block);
+        open.held += held;
+        shared.streams.held += held;
         open.incomplete.response_head |= block.is_cut || (open.answer.is_none() && block.status.is_none());
         let is_switched = open.is_connect && block.status.is_some_and(|status| (200..300).contains(&status));
         if let Some(Answer::Http(response)) = &mut open.answer {
-            // Trailers.
-            response.fields.extend(block.fields);
+            // Trailers are the last that comes (RFC 9113 §8.1).
+            if ends {
+                response.fields.extend(block.fields);
+            }
             return;
         }
         open.answer = Some(Answer::Http(block.into_response()));
@@ -303,6 +324,7 @@ impl Connection {
     fn end_stream(&mut self, stream: u32, at: Nanos, end: End, ctx: &mut Context<'_>) {
         let Phase::Sharing(shared) = &mut self.phase else { return };
         let Some(open) = shared.streams.open.remove(&stream) else { return };
+        shared.streams.held = shared.streams.held.saturating_sub(open.held);
         let (at, end) = match (open.response.end, open.response.lost_at) {
             (Some(whole_at), _) if end != End::Complete => (whole_at, End::Complete),
             // Its end may be in what was lost.
@@ -316,6 +338,7 @@ impl Connection {
             ctx.shared.counts.unpaired_requests += 1;
         }
         ctx.tell(Fact::Ended(Box::new(open.into_ended(at, end))));
+        self.settle_account(ctx);
     }
 
     /// A server will not look at streams above this one.

@@ -6,5 +6,6 @@ mod hostile;
 mod kernel;
 mod model;
 mod multiplex;
+mod volumes;
 mod walker;
 mod wire;

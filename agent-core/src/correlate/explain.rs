@@ -1,11 +1,19 @@
 //! What `wirespan explain PID` says about links: evidence in use, what it rests on, and what could not be linked.
 use super::{
-    Unparented,
+    Correlator, Unparented,
     evidence::thread::{PROOFS, Withdrawn},
+    forest,
     process::Process,
     reason::evidence_name,
 };
-use crate::spans::Evidence;
+use crate::{
+    event::ProcessId,
+    exchange::{End, Role},
+    spans::{self, Evidence, Rules},
+};
+
+/// Open exchanges that are named.
+const OPEN_MAX: usize = 8;
 
 /// Whether threads are evidence in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +90,37 @@ pub struct LoopEvidence {
     /// answer, of those made by resources, of those whose answer a resource takes, and of those made by timers and immediates themselves. More of
     /// the same kind are not believed.
     pub contradicted: [u64; 4],
+}
+
+/// An exchange that is not over: a span that is still to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenExchange {
+    /// Which side of it the process is.
+    pub role: Role,
+    /// What its span would be called.
+    pub name: String,
+    /// How long it has been open.
+    pub for_ns: u64,
+    /// Its answer has begun.
+    pub is_answering: bool,
+}
+
+impl Correlator {
+    /// The exchanges of a process that are open, those that have been for longest.
+    pub fn longest_open(&self, process: ProcessId) -> Vec<OpenExchange> {
+        let open = self.forest.unfinished(Some(process)).into_iter().take(OPEN_MAX);
+        open.filter_map(|id| {
+            let node = self.forest.get(id)?;
+            let unfinished = forest::cut_short(id, self.now, End::Complete);
+            Some(OpenExchange {
+                role: node.opened.role,
+                name: spans::describe(&node.opened, &unfinished, &Rules::default()).name,
+                for_ns: self.now.since(node.start),
+                is_answering: node.answering.is_some(),
+            })
+        })
+        .collect()
+    }
 }
 
 /// The links of one process.

@@ -15,7 +15,7 @@ use crate::{
     event::{Nanos, ProcessId},
     exchange::{End, Ended, ExchangeId, Incomplete, Opened, Role},
     propagate::{Context, FLAG_RANDOM, FLAG_SAMPLED},
-    sample::{Asked, Sampler},
+    sample::{Asked, Exclude, Sampler},
     spans::{self, Evidence, Kind, Rules, Span, SpanId, Value, ids::Ids, keys},
 };
 use foldhash::fast::FixedState;
@@ -36,8 +36,10 @@ pub(super) struct Forest {
     order: VecDeque<ExchangeId>,
     ids: Ids,
     sampler: Sampler,
+    exclude: Exclude,
     rules: Rules,
     emitted: u64,
+    excluded: u64,
     /// What one trace may grow to.
     limits: Limits,
     /// Spans that began a trace anew, because theirs was full or old, since they were last asked for.
@@ -70,6 +72,7 @@ pub(super) fn cut_short(id: ExchangeId, at: Nanos, end: End) -> Box<Ended> {
 impl Forest {
     pub(super) fn new(
         sampler: Sampler,
+        exclude: Exclude,
         rules: Rules,
         limits: Limits,
         seed: [u8; 32],
@@ -81,8 +84,10 @@ impl Forest {
             order: VecDeque::new(),
             ids: Ids::new(seed),
             sampler,
+            exclude,
             rules,
             emitted: 0,
+            excluded: 0,
             limits,
             begun_anew: SmallVec::new(),
         }
@@ -108,6 +113,11 @@ impl Forest {
     /// Spans handed on since the last call.
     pub(super) fn take_emitted(&mut self) -> u64 {
         std::mem::take(&mut self.emitted)
+    }
+
+    /// Requests that were left out since the last call.
+    pub(super) fn take_excluded(&mut self) -> u64 {
+        std::mem::take(&mut self.excluded)
     }
 
     pub(super) fn insert(&mut self, opened: Box<Opened>, received: Received) {
@@ -226,6 +236,11 @@ impl Forest {
             }
             trace.spans.fetch_add(1, Ordering::Relaxed);
             let Some(node) = self.nodes.get_mut(&id) else { continue };
+            // Those below take over the decision: nothing names what is left out.
+            if trace.flags & FLAG_SAMPLED != 0 && self.exclude.matches(&node.opened.call) {
+                trace.flags &= !FLAG_SAMPLED;
+                self.excluded += 1;
+            }
             reached
                 .extend(std::mem::take(&mut node.children).into_iter().map(|child| (child, trace.clone())));
             node.trace = Some(trace);

@@ -33,6 +33,7 @@ counters! {
         trace_full: "unparented", "spans", "Its parent is known, but their trace has as many spans as one may have: begins another.";
         trace_old: "unparented", "spans", "Its parent is known, but their trace began too long ago: begins another.";
         sdk_client: "skip", "spans", "Client spans not exported because a library in the process made the context they carry.";
+        excluded: "skip", "exchanges", "Requests that are configured to be left out (sample.exclude); what they cause is left out too.";
         peer_ambiguous: "skip", "exchanges", "Several requests look like the other end of one: not joined.";
         peer_contradicted: "skip", "exchanges", "The two ends of a connection carry different context: the receiver's own headers count.";
         rejected_context: "skip", "contexts", "Context in headers that its specification says to ignore.";

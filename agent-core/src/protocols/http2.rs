@@ -91,6 +91,20 @@ impl Session {
         }
     }
 
+    /// Bytes held: header blocks that have begun, and what later ones may refer to.
+    pub(crate) fn bytes(&self) -> usize {
+        let of = |side: &Side| side.decoder.bytes() + side.chain.as_ref().map_or(0, Chain::bytes);
+        of(&self.requests) + of(&self.responses)
+    }
+
+    /// Has a header block begun whose end is still to come?
+    pub(crate) fn is_inside_block(&self, part: Part) -> bool {
+        match part {
+            Part::Request => self.requests.chain.is_some(),
+            Part::Response => self.responses.chain.is_some(),
+        }
+    }
+
     /// Frames of this part were lost: the next one begins anew, and what header blocks refer to is unknown.
     pub(crate) fn lose(&mut self, part: Part) {
         let side = self.side(part);

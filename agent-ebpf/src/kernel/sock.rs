@@ -6,7 +6,7 @@ use crate::kernel::{
 use aya_ebpf::helpers::generated;
 use core::{ffi::c_void, marker::PhantomData};
 use wirespan_common::{
-    event::{Endpoints, direction, flags, tcp_state},
+    event::{Endpoints, direction, flags},
     offsets::ABSENT,
     reason::Reason,
 };
@@ -14,6 +14,8 @@ use wirespan_common::{
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const IPPROTO_TCP: u16 = 6;
+/// `1 << SOCK_DONE` of `enum sock_flags`: a FIN has arrived (`tcp_fin`).
+const SOCK_DONE: u64 = 1 << 1;
 
 /// A TCP socket.
 pub(crate) struct TcpSocket<A> {
@@ -69,8 +71,9 @@ impl<A: Access> TcpSocket<A> {
             return A::read(self.tcp, offset!(tcp_write_seq));
         }
         let copied: u32 = A::read(self.tcp, offset!(tcp_copied_seq))?;
-        let state: u8 = A::read(self.sock, offset!(sock_state))?;
-        if !matches!(u16::from(state), tcp_state::CLOSE_WAIT | tcp_state::LAST_ACK | tcp_state::CLOSING) {
+        let flags: u64 = A::read(self.sock, offset!(sock_flags))?;
+        // The state does not tell: a socket that was shut down, or reset, is closed when its last bytes are read.
+        if flags & SOCK_DONE == 0 {
             return Ok(copied);
         }
         // A receive that ends at the FIN counts it as read (`tcp_recvmsg_locked`, `found_fin_ok`): it is no byte.

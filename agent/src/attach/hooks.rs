@@ -179,7 +179,7 @@ const ENDPOINTS: &[&str] = &[
     "sock_v6_daddr",
 ];
 const UNREAD: &[&str] =
-    &["sock_state", "tcp_copied_seq", "tcp_rcv_nxt", "task_group_leader", "task_start_boottime"];
+    &["sock_flags", "tcp_copied_seq", "tcp_rcv_nxt", "task_group_leader", "task_start_boottime"];
 const MOVED: &[&str] = &[
     "task_fsbase",
     "sock_cookie",
@@ -192,7 +192,7 @@ const MOVED: &[&str] = &[
     "sock_v6_daddr",
     "sock_socket",
     "socket_file",
-    "sock_state",
+    "sock_flags",
     "tcp_write_seq",
     "tcp_copied_seq",
     "tcp_rcv_nxt",

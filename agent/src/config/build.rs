@@ -53,7 +53,11 @@ pub(super) fn config(
             only: settings.correlate_only.value,
         },
         redact: redact(&settings),
-        sample: Sample { sampler: settings.sample_sampler.value, ratio: settings.sample_ratio.value.0 },
+        sample: Sample {
+            sampler: settings.sample_sampler.value,
+            ratio: settings.sample_ratio.value.0,
+            exclude: settings.sample_exclude.value.clone(),
+        },
         resource,
         export: Export {
             exporters: settings.export_exporters.value.clone(),

@@ -82,6 +82,10 @@ keys! {
          tells its threshold as `ot=th` in tracestate.";
     sample_ratio: Ratio = "sample.ratio", ["OTEL_TRACES_SAMPLER_ARG"], None, "1", "0 to 1", "", any, false,
         "The share that the traceidratio and probability samplers keep. The same trace is kept on every node.";
+    sample_exclude: Vec<String> = "sample.exclude", ["WIRESPAN_EXCLUDE"], None,
+        "/healthz, /livez, /readyz, /grpc.health.v1.Health/*, /grpc.reflection.*", "paths", "", |paths: &Vec<String>| excluded(paths), false,
+        "Requests that become no span, with all that they cause: health checks, and questions about a service itself. A path stands for \
+         itself, one that ends with `*` for all that begin so; a gRPC call's is /SERVICE/METHOD. An empty list excludes nothing.";
 
     resource_service_name: Option<String> = "resource.service_name", ["OTEL_SERVICE_NAME"], None, "", "", "shop", any, false,
         "Name of the observed service. Applies only if the selectors are exactly one --pid, --exe or --port: an agent that observes many \
@@ -178,6 +182,16 @@ fn header_names(names: &[String]) -> Result<(), String> {
     };
     match names.iter().find(|name| !is_token(name)) {
         Some(name) => Err(format!("expected header names, found `{name}`")),
+        None => Ok(()),
+    }
+}
+
+fn excluded(paths: &[String]) -> Result<(), String> {
+    let is_path = |path: &&String| path.starts_with('/') && !path.trim_end_matches('*').contains(['*', '?']);
+    match paths.iter().find(|path| !is_path(path)) {
+        Some(path) => {
+            Err(format!("expected paths such as /healthz or /grpc.health.v1.Health/*, found `{path}`"))
+        }
         None => Ok(()),
     }
 }

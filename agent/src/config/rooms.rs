@@ -68,12 +68,14 @@ pub struct Correlate {
 }
 
 /// For `sample`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// Which.
     pub sampler: Sampler,
     /// 0 to 1, for the traceidratio and probability samplers.
     pub ratio: f64,
+    /// Paths of requests that become no span; one that ends with `*` stands for all that begin so.
+    pub exclude: Vec<String>,
 }
 
 /// For `enrich`.

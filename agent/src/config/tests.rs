@@ -347,10 +347,10 @@ fn the_effective_configuration_is_one_line_per_key() {
     assert_eq!((config.run_for, config.verbose), (Some(Duration::from_secs(30)), true));
     assert_eq!(config.text().lines().count(), KEYS.len());
     expect![[r#"
-        select.pids                     -                            default
-        select.exes                     nginx                        w.yaml:2
-        select.ports                    -                            default
-        select.follow_exec              true                         default
+        select.pids                     -                                                 default
+        select.exes                     nginx                                             w.yaml:2
+        select.ports                    -                                                 default
+        select.follow_exec              true                                              default
     "#]]
     .assert_eq(&config.text().lines().take(4).map(|line| format!("{line}\n")).collect::<String>());
     assert_eq!(config.json().as_array().map(Vec::len), Some(KEYS.len()));

@@ -16,12 +16,15 @@ fn an_observed_process_shows_what_was_seen_and_linked() {
     it.service = Some("nginx".into());
     it.work = Work { records: 4, moved_bytes: 900, copied_bytes: 300, spans: 2 };
     it.links = vec![Count { name: "wire".into(), value: 2 }];
+    it.open =
+        vec![Open { kind: "server".into(), name: "t.Calls/Watch".into(), for_ms: 4_021, answering: true }];
     expect![[r#"
         process 7 (/usr/sbin/nginx, running)
           observed: it listens on port 80, chosen by --port
           by wirespan 0.1.0, pid 5
           service.name nginx
           seen: 4 records, 900 bytes moved, 300 copied, 2 spans
+          open: server t.Calls/Watch for 4.021 s, being answered
           parents by wire                         2
         losses of the whole agent
           none

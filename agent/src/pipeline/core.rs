@@ -7,7 +7,7 @@ use crate::{config::Config, telemetry::Snapshot};
 use std::net::IpAddr;
 use wirespan_core::{
     assemble::{Assembler, Command, Output},
-    correlate::{Correlator, ProcessLinks},
+    correlate::{Correlator, OpenExchange, ProcessLinks},
     event::{Event, Nanos, ProcessId},
     sample,
     spans::Span,
@@ -89,6 +89,11 @@ impl Core {
         let mut spans = std::mem::take(&mut self.spans);
         spans.retain(sample::keep);
         spans
+    }
+
+    /// What a process has open.
+    pub(super) fn longest_open(&self, process: ProcessId) -> Vec<OpenExchange> {
+        self.correlator.longest_open(process)
     }
 
     /// What is known of one process's links.

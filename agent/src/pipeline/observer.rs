@@ -6,7 +6,7 @@ use super::{
     core::Core,
     passed::Passed,
     settings,
-    told::{evidence_in_use, kernel_rows},
+    told::{self, evidence_in_use, kernel_rows},
 };
 use crate::{
     attach::{self, Kernel, Misses},
@@ -405,6 +405,7 @@ impl Observer {
         if self.resources.facts(known.id).is_some() {
             it.service = Some(self.resources.of(known.id).service_name.clone());
         }
+        it.open = self.core.longest_open(known.id).into_iter().map(told::open).collect();
         if let Some(links) = self.core.explain(known.id) {
             let counts = |rows: &[(&'static str, u64)]| {
                 rows.iter().map(|(name, value)| Count { name: (*name).into(), value: *value }).collect()

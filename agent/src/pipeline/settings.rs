@@ -14,7 +14,7 @@ use std::{
 use url::Host;
 use wirespan_core::{
     assemble, correlate, propagate,
-    sample::{self, Rule, Threshold},
+    sample::{self, Exclude, Rule, Threshold},
     spans,
 };
 
@@ -39,6 +39,7 @@ pub(super) fn correlate(config: &Config, local_addresses: Vec<IpAddr>) -> correl
     correlate::Settings {
         formats: config.correlate.propagators.clone(),
         sampler: sampler(config.sample.sampler, config.sample.ratio),
+        exclude: Exclude::new(&config.sample.exclude),
         spans: span_rules(config),
         local_addresses,
         peer_wait_ns: nanos(config.correlate.peer_wait),

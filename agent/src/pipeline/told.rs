@@ -1,8 +1,12 @@
 //! What people are told: the kernel side's counters, and the evidence that links rest on, in words.
-use crate::attach::{Kernel, Misses};
+use crate::{
+    attach::{Kernel, Misses},
+    explain::Open,
+};
 use wirespan_core::{
-    correlate::{LoopEvidence, ProcessLinks, ThreadState},
+    correlate::{LoopEvidence, OpenExchange, ProcessLinks, ThreadState},
     counter::Counter,
+    exchange::Role,
 };
 
 /// The kernel side's counters: by reason, and programs that the kernel did not run.
@@ -18,6 +22,20 @@ pub(super) fn kernel_rows(kernel: &Kernel) -> Vec<(Counter, u64)> {
     rows.push((row("loss", "program_misses", "times", doc), misses.total()));
     rows.push((row("work", "map_bytes", "bytes", "Kernel memory of all maps."), kernel.map_bytes()));
     rows
+}
+
+/// An exchange that is open, as people are told.
+pub(super) fn open(exchange: OpenExchange) -> Open {
+    let kind = match exchange.role {
+        Role::Client => "client",
+        Role::Server => "server",
+    };
+    Open {
+        kind: kind.to_owned(),
+        name: exchange.name,
+        for_ms: exchange.for_ns / 1_000_000,
+        answering: exchange.is_answering,
+    }
 }
 
 /// Which evidence a process's links rest on, in words.

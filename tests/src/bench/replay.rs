@@ -30,8 +30,10 @@ struct Recordings {
 
 pub(super) fn run(world: &mut World, figures: &mut Figures) -> Result<()> {
     let app = world.nginx("location / { return 200 ok; }")?;
-    let loaded = record(world, app, "loaded", true)?;
-    let empty = record(world, app, "empty", false)?;
+    let time = Duration::from_secs(4);
+    let plan = Plan { address: app.address(), connections: 16, rate: Some(5_000.0), time };
+    let loaded = record(world, app, "loaded", || load::run(plan).map(drop))?;
+    let empty = record(world, app, "empty", || Ok(()))?;
     let records = records_of(&loaded)? - records_of(&empty)?;
     let exchanges = exchanges_of(world, &loaded)?;
     ensure!(exchanges > 1000.0, "{records} records and {exchanges} exchanges were recorded");
@@ -81,18 +83,20 @@ fn show(
     }
 }
 
-/// Records nginx, under load or idle.
-fn record(world: &World, app: App, name: &str, load: bool) -> Result<PathBuf> {
+/// Records nginx under a load.
+pub(super) fn record(
+    world: &World,
+    app: App,
+    name: &str,
+    load: impl FnOnce() -> Result<()>,
+) -> Result<PathBuf> {
     let file = world.scratch().join(name);
     let mut record = command(world.wirespan()?);
     record.arg("record").arg(&file).args(["--port", &app.port.to_string()]);
     record.env("WIRESPAN_SOCKET", world.scratch().join("agent.sock"));
     let mut recorder = Process::start("wirespan record", &mut record)?;
     recorder.wait_for_line("`ready`", |line| line.contains("ready"))?;
-    if load {
-        let time = Duration::from_secs(4);
-        load::run(Plan { address: app.address(), connections: 16, rate: Some(5_000.0), time })?;
-    }
+    load()?;
     recorder.signal(Signal::TERM)?;
     let status = recorder.wait(PATIENCE)?;
     ensure!(status.success(), "record ended with {status}{}", recorder.last_words());
@@ -100,7 +104,7 @@ fn record(world: &World, app: App, name: &str, load: bool) -> Result<PathBuf> {
 }
 
 /// Frames of kind 1: `kind: u8, len: u32 little endian, len bytes`, after 12 bytes of magic.
-fn records_of(file: &Path) -> Result<f64> {
+pub(super) fn records_of(file: &Path) -> Result<f64> {
     const RECORD: u8 = 1;
     let bytes = std::fs::read(file)?;
     let mut rest = bytes.get(12..).context("a recording has a magic line")?;
@@ -112,7 +116,7 @@ fn records_of(file: &Path) -> Result<f64> {
     Ok(f64::from(records))
 }
 
-fn exchanges_of(world: &World, file: &Path) -> Result<f64> {
+pub(super) fn exchanges_of(world: &World, file: &Path) -> Result<f64> {
     let (lines, _) = output(replay(world, file, "json", &world.wirespan()?, None)?.arg("--verbose"), 0)?;
     let counts: Result<Vec<usize>> = lines.lines().map(|line| Ok(parse_line(line)?.len())).collect();
     Ok(counts?.iter().sum::<usize>() as f64)
@@ -152,7 +156,7 @@ fn best_time(world: &World, file: &Path, exporter: &str, sink: &Sink) -> Result<
 }
 
 /// callgrind says `Collected : N` on stderr.
-fn instructions(world: &World, file: &Path, exporter: &str, sink: &Sink) -> Result<f64> {
+pub(super) fn instructions(world: &World, file: &Path, exporter: &str, sink: &Sink) -> Result<f64> {
     let (_, told) = output(&mut replay(world, file, exporter, Path::new("valgrind"), Some(sink))?, 0)?;
     let line = told.lines().find_map(|line| line.split("Collected :").nth(1));
     line.and_then(|count| count.trim().parse().ok())

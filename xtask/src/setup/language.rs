@@ -72,7 +72,7 @@ pub(super) fn java(source: &Path, result: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Go: one binary, from the standard library alone, and where it is.
+/// Go: one binary, from the modules of go.sum and no others, and where it is.
 pub(super) fn go(source: &Path, result: &Path, program: &str) -> Result<PathBuf> {
     debian::ensure(&[("go", "golang-go")])?;
     let stamp = Stamp::new(result, &[source.into()], "go")?;

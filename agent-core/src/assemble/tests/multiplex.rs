@@ -11,7 +11,7 @@ use crate::{
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-const SIDES: [Side; 2] = [Side::Server, Side::Client];
+pub(super) const SIDES: [Side; 2] = [Side::Server, Side::Client];
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -28,7 +28,7 @@ impl Dice {
 
 /// What one exchange truly was.
 #[derive(Clone, Debug)]
-struct Truth {
+pub(super) struct Truth {
     path: String,
     status: u16,
     id: String,
@@ -67,7 +67,12 @@ fn head(
 }
 
 /// A connection of `count` exchanges, `most` of them at a time, and the truth by stream.
-fn connection(seed: u64, count: u32, most: usize, truncates: bool) -> (Conversation, BTreeMap<u32, Truth>) {
+pub(super) fn connection(
+    seed: u64,
+    count: u32,
+    most: usize,
+    truncates: bool,
+) -> (Conversation, BTreeMap<u32, Truth>) {
     let mut dice = Dice(seed);
     let mut encoders = [httlib_hpack::Encoder::default(), httlib_hpack::Encoder::default()];
     let mut truth = BTreeMap::new();
@@ -203,7 +208,7 @@ fn plan(dice: &mut Dice, stream: u32) -> (Truth, [Vec<Plan>; 2]) {
 }
 
 /// Says nothing of any stream that is not so; the stories by stream.
-fn true_stories(truth: &BTreeMap<u32, Truth>, out: &Output) -> BTreeMap<u32, Story> {
+pub(super) fn true_stories(truth: &BTreeMap<u32, Truth>, out: &Output) -> BTreeMap<u32, Story> {
     let mut told = BTreeMap::new();
     for story in stories(&out.facts) {
         let opened = story.opened.clone().unwrap();

@@ -1,9 +1,9 @@
 //! Openness of parents, endings of every kind, bounds, and the agent's stop.
 use super::{
     check,
-    script::{check_with, run, run_without_stop},
+    script::{check_with, run, run_kept, run_without_stop},
 };
-use crate::correlate::Settings;
+use crate::{correlate::Settings, sample::Exclude};
 use expect_test::expect;
 
 #[test]
@@ -234,4 +234,34 @@ fn a_trace_that_is_old_takes_no_more_spans() {
               A client /poll (none: trace_old)
         "#]],
     );
+}
+
+#[test]
+fn what_is_excluded_is_left_out_with_all_that_it_caused_and_nothing_else_is() {
+    let exclude = Exclude::new(&["/healthz", "/grpc.health.v1.Health/*"].map(str::to_owned));
+    let settings = Settings { exclude, ..Settings::default() };
+    let script = "0 A/1 receives r1 /healthz
+         1 A/1 sends c1 /ping
+         2 B/1 receives c1 /ping
+         3 B/1 answers c1
+         4 A/1 reads c1 wait=call
+         5 A/1 answers r1
+         100 A/1 receives r2 /page
+         101 A/1 sends c2 /grpc.health.v1.Health/Check
+         102 B/1 receives c2 /grpc.health.v1.Health/Check
+         103 B/1 answers c2
+         104 A/1 reads c2 wait=call
+         105 A/1 sends c3 /rows
+         106 A/1 reads c3 wait=call
+         107 A/1 answers r2
+         3000 tick";
+    let (correlator, kept) = run_kept(settings, script);
+    // The request and the call, whose other end is below it.
+    assert_eq!(correlator.counts().excluded, 2);
+    expect![[r#"
+        trace 1
+          A server /page (none)
+            A client /rows (thread)
+    "#]]
+    .assert_eq(&kept);
 }

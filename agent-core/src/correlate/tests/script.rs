@@ -51,6 +51,18 @@ pub(super) fn run(settings: Settings, script: &str) -> (Correlator, String) {
     (stage.correlator, text)
 }
 
+/// The correlator at the end, and the trees of what is exported.
+pub(super) fn run_kept(settings: Settings, script: &str) -> (Correlator, String) {
+    let mut stage = Stage::new(settings, script);
+    for line in lines(script) {
+        stage.play(line);
+    }
+    stage.correlator.flush(&mut stage.out);
+    stage.out.retain(crate::sample::keep);
+    let text = render(&stage.out);
+    (stage.correlator, text)
+}
+
 /// What was handed on before the agent stopped.
 pub(super) fn run_without_stop(settings: Settings, script: &str) -> String {
     let mut stage = Stage::new(settings, script);

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     exchange::{Answer, Call, Field, HttpRequest, HttpResponse},
-    protocols::{Asked, Body, Head, KeepList, Message, Part, Reading},
+    protocols::{Asked, Body, Head, KeepList, Message, Part, Reading, grpc},
 };
 use bytes::Bytes;
 use memchr::{memchr, memchr_iter};
@@ -132,7 +132,7 @@ impl<'a> Lines<'a> {
         self.last = Last::Passed;
         // Most fields are told apart by their first letter.
         if !line.first().is_some_and(|&first| {
-            matches!(first | 0x20, b'c' | b'h' | b't' | b'u') || self.keep.begins(first)
+            matches!(first | 0x20, b'c' | b'g' | b'h' | b't' | b'u') || self.keep.begins(first)
         }) {
             return;
         }
@@ -163,7 +163,7 @@ impl<'a> Lines<'a> {
         if !is_exact && matches!(self.last, Last::Framing) {
             self.framing.spoil();
         }
-        let Some(name) = self.keep.find(name) else { return };
+        let Some(name) = self.keep.find(name).or_else(|| grpc::kept(name, value)) else { return };
         self.fields.push((name.to_owned(), Bytes::copy_from_slice(value)));
         if matches!(self.last, Last::Passed) {
             self.last = Last::Kept;

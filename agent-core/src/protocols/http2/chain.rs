@@ -10,6 +10,8 @@ pub(super) struct Chain {
     /// It is the request that a server makes up itself.
     pub(super) is_promise: bool,
     block: Vec<u8>,
+    /// Frames so far: empty ones count too.
+    frames: usize,
 }
 
 impl Chain {
@@ -28,7 +30,7 @@ impl Chain {
             block = block.get(5..)?;
         }
         let ends = !is_promise && header.has(flag::END_STREAM);
-        Some(Chain { stream: header.stream, ends, is_promise, block: block.to_vec() })
+        Some(Chain { stream: header.stream, ends, is_promise, block: block.to_vec(), frames: 1 })
     }
 
     /// A CONTINUATION; `None` if it is another stream's.
@@ -37,6 +39,7 @@ impl Chain {
             return None;
         }
         self.block.extend_from_slice(payload);
+        self.frames += 1;
         Some(self)
     }
 
@@ -44,8 +47,8 @@ impl Chain {
         &self.block
     }
 
-    /// Bytes held.
+    /// Bytes that came, and about as many are held.
     pub(super) fn bytes(&self) -> usize {
-        self.block.len()
+        self.block.len() + self.frames * Header::BYTES
     }
 }

@@ -4,7 +4,7 @@
 use super::hpack::{Decoder, Field, Malformed};
 use crate::{
     exchange::{self, HttpRequest, HttpResponse},
-    protocols::KeepList,
+    protocols::{KeepList, grpc},
 };
 use bytes::Bytes;
 
@@ -12,6 +12,10 @@ use bytes::Bytes;
 const TARGET_BYTES: usize = 8 * 1024;
 /// Bytes of fields that are retained of one block: an indexed field costs a byte and may stand for thousands.
 const KEPT_BYTES: usize = 64 * 1024;
+/// What a field costs beside its octets: a block of one-byte references may have thousands of them.
+const FIELD_BYTES: usize = 64;
+/// Bytes of fields that are looked at in one block, for the same reason: no server takes as many (RFC 9113 §10.5.1).
+const LIST_BYTES: usize = 256 * 1024;
 
 /// A decoded header block.
 #[derive(Debug, Default)]
@@ -27,11 +31,15 @@ pub(crate) struct Block {
     /// Something of it is not known.
     pub(crate) is_cut: bool,
     has_request_field: bool,
-    /// A field has a name or a value that no sender writes.
+    /// A field has a name or a value that no sender writes, or comes where none writes it.
     is_odd: bool,
+    /// Whether that is looked at: where it is known that this is a block, it is not.
+    is_judged: bool,
+    has_field: bool,
     has_plain_field: bool,
     host: Option<String>,
     kept_bytes: usize,
+    list_bytes: usize,
 }
 
 impl Block {
@@ -39,6 +47,31 @@ impl Block {
         let mut made = Block::default();
         decoder.decode(block, |field| made.add(field, keep))?;
         Ok(made)
+    }
+
+    /// Decodes what may be a block of a connection of which nothing is known.
+    pub(super) fn judge(block: &[u8]) -> Result<Block, Malformed> {
+        let mut made = Block { is_judged: true, ..Block::default() };
+        let keep = KeepList::default();
+        Decoder::new(false).decode(block, |field| made.add(field, &keep))?;
+        Ok(made)
+    }
+
+    /// Bytes held.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept_bytes.min(KEPT_BYTES)
+    }
+
+    /// Keeps no field: there is no room.
+    pub(crate) fn drop_fields(&mut self) {
+        self.fields = Vec::new();
+        self.kept_bytes = 0;
+        self.is_cut = true;
+    }
+
+    /// It stands for more than is read.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.list_bytes > LIST_BYTES || self.kept_bytes > KEPT_BYTES
     }
 
     /// It has a field that only requests have.
@@ -63,14 +96,18 @@ impl Block {
 
     fn add(&mut self, field: Field<'_>, keep: &KeepList) {
         self.is_cut |= field.name.is_none() || field.value.is_none();
+        self.list_bytes += field.name.map_or(0, <[u8]>::len) + field.value.map_or(0, <[u8]>::len);
+        if self.list_bytes > LIST_BYTES {
+            self.is_cut = true;
+            return;
+        }
+        if self.is_judged {
+            self.look_at(field);
+        }
         let Some(name) = field.name else { return };
         if name.starts_with(b":") {
-            self.is_odd |= self.has_plain_field;
             return self.add_pseudo(name, field.value);
         }
-        self.has_plain_field = true;
-        self.is_odd |=
-            name.is_empty() || !name.iter().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase());
         let Some(value) = field.value else { return };
         match name {
             b"content-length" => {
@@ -79,19 +116,33 @@ impl Block {
             b"host" => self.host = Some(text(value)),
             _ => {}
         }
-        let kept = keep.find(name).or(match name {
-            b"content-type" if value.starts_with(b"application/grpc") => Some("content-type"),
-            b"grpc-status" => Some("grpc-status"),
-            b"grpc-timeout" => Some("grpc-timeout"),
-            _ => None,
-        });
-        let Some(name) = kept else { return };
-        self.kept_bytes = self.kept_bytes.saturating_add(name.len() + value.len());
+        let Some(name) = keep.find(name).or_else(|| grpc::kept(name, value)) else { return };
+        self.kept_bytes = self.kept_bytes.saturating_add(FIELD_BYTES + name.len() + value.len());
         if self.kept_bytes <= KEPT_BYTES {
             self.fields.push((name.to_owned(), Bytes::copy_from_slice(value)));
         } else {
             self.is_cut = true;
         }
+    }
+
+    /// Does a sender write this field here? What is no header block is full of names without a value: most of the fixed table's are.
+    fn look_at(&mut self, field: Field<'_>) {
+        let is_first = !std::mem::replace(&mut self.has_field, true);
+        let is_strange = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+        self.is_odd |= field.value.is_some_and(|value| value.is_empty() || value.iter().any(is_strange));
+        let Some(name) = field.name else { return };
+        let is_plain = !name.starts_with(b":");
+        let is_name = |byte: &u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase();
+        self.is_odd |= match name {
+            b":status" => !is_first,
+            b":method" => self.method.is_some(),
+            b":path" => self.path.is_some(),
+            b":authority" => self.authority.is_some(),
+            b":scheme" => self.scheme.is_some(),
+            name => name.is_empty() || !name.iter().all(is_name),
+        };
+        self.is_odd |= self.has_plain_field && !is_plain;
+        self.has_plain_field |= is_plain;
     }
 
     fn add_pseudo(&mut self, name: &[u8], value: Option<&[u8]>) {

@@ -48,6 +48,11 @@ impl Decoder {
         Decoder { table: Table::new(bytes), is_whole }
     }
 
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.table.bytes()
+    }
+
     /// Blocks were lost: what the table holds is unknown until it is learned anew.
     pub(crate) fn forget(&mut self) {
         self.table.clear(TABLE_UNKNOWN_BYTES);
@@ -65,6 +70,7 @@ impl Decoder {
 
     fn fields(&mut self, block: &[u8], sink: &mut impl FnMut(Field<'_>)) -> Result<(), Malformed> {
         let mut rest = block;
+        let mut has_field = false;
         while let Some(&first) = rest.first() {
             match first {
                 // §6.1 indexed
@@ -79,7 +85,8 @@ impl Decoder {
                     sink(Field { name: name.as_deref(), value: Some(&value) });
                     self.table.add(name, value);
                 }
-                // §6.3 table size
+                // §6.3 table size: before any field (§4.2)
+                0x20..0x40 if has_field => return Err(Malformed),
                 0x20.. => {
                     let bytes = integer::read(&mut rest, 5)?;
                     self.is_whole &= bytes <= TABLE_MAX_BYTES;
@@ -91,6 +98,7 @@ impl Decoder {
                     sink(Field { name: name.as_deref(), value: Some(&value) });
                 }
             }
+            has_field |= !(0x20..0x40).contains(&first);
         }
         Ok(())
     }

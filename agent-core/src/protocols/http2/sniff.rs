@@ -6,9 +6,7 @@ use super::{
     Chain, Part,
     frame::{Header, flag, kind},
     head::Block,
-    hpack::Decoder,
 };
-use crate::protocols::KeepList;
 
 /// What a client's side begins with. RFC 9113 §3.4.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -55,7 +53,7 @@ pub(crate) fn sniff(bytes: &[u8]) -> Sight {
 /// Who writes this header block; trailers do not tell.
 fn side(header: Header, payload: &[u8]) -> Sight {
     let Some(chain) = Chain::begin(header, payload) else { return Sight::No };
-    match Block::decode(&mut Decoder::new(false), chain.block(), &KeepList::default()) {
+    match Block::judge(chain.block()) {
         Err(_) => Sight::No,
         Ok(block) if !block.is_sane() => Sight::No,
         Ok(block) if block.is_request() => Sight::Side(Part::Request),

@@ -2,6 +2,8 @@
 use super::*;
 use proptest::prelude::*;
 
+pub(crate) mod differential;
+
 /// A frame: RFC 9113 section 4.1.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();

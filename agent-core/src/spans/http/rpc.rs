@@ -1,11 +1,12 @@
-//! gRPC calls in the words of the semantic conventions for RPC.
+//! Calls of gRPC, gRPC-Web and Connect in the words of the semantic conventions for RPC.
 //!
 //! The names are those that every backend knows (`rpc.system`, `rpc.service`, `rpc.method`, `rpc.grpc.status_code`); the conventions'
-//! next version renames them. Source: <https://opentelemetry.io/docs/specs/semconv/rpc/grpc/>.
-use super::{List, cut, end_error};
+//! next version renames them. Source: <https://opentelemetry.io/docs/specs/semconv/rpc/grpc/>, `…/connect-rpc/`.
+//! Where a call's own status is in its body it is absent, and the HTTP status is told: an error that this says is one.
+use super::{List, cut, error_type};
 use crate::{
-    exchange::{Ended, HttpRequest, Opened, Role},
-    protocols::grpc::{self, Rpc},
+    exchange::{Answer, Ended, HttpRequest, Opened, Role},
+    protocols::grpc::{self, Form, Rpc},
     spans::{Description, Rules, Status, Value, authority},
 };
 use opentelemetry_semantic_conventions::attribute as semconv;
@@ -29,7 +30,8 @@ pub(super) fn describe(
     rules: &Rules,
 ) -> Description {
     let mut list = List(Vec::with_capacity(super::ATTRIBUTES));
-    list.constant(keys::SYSTEM, "grpc");
+    let system = if call.form == Form::Connect { "connect_rpc" } else { "grpc" };
+    list.constant(keys::SYSTEM, system);
     if let Some(service) = call.service {
         list.text(keys::SERVICE, cut(service));
     }
@@ -39,7 +41,15 @@ pub(super) fn describe(
     if let Some(status) = call.status {
         list.int(keys::STATUS_CODE, i64::from(status));
     }
-    let error = error(opened.role, call, ended);
+    let response = ended.answer.as_ref().map(|Answer::Http(response)| response);
+    let response = response.filter(|response| call.form != Form::Grpc && response.status > 0);
+    if let Some(response) = response {
+        list.int(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(response.status));
+    }
+    let error = match call.status {
+        None => error_type(opened.role, response, ended.end),
+        Some(status) => error(opened.role, status),
+    };
     if let Some(error) = &error {
         list.0.push((Cow::Borrowed(semconv::ERROR_TYPE), Value::Str(error.clone())));
     }
@@ -56,15 +66,14 @@ pub(super) fn describe(
     list.incomplete(ended);
     let name = match (call.service, call.method) {
         (Some(service), Some(method)) => cut(&format!("{service}/{method}")).to_owned(),
-        _ => "grpc".to_owned(),
+        _ => system.to_owned(),
     };
     let status = if error.is_some() { Status::Error(String::new()) } else { Status::Unset };
     Description { name, attributes: list.0, status }
 }
 
-/// A status that is an error for this side, else why there is none.
-fn error(role: Role, call: Rpc<'_>, ended: &Ended) -> Option<Cow<'static, str>> {
-    let Some(status) = call.status else { return end_error(ended.end) };
+/// A status that is an error for this side.
+fn error(role: Role, status: u16) -> Option<Cow<'static, str>> {
     let is_error = match role {
         Role::Client => status != 0,
         Role::Server => grpc::is_server_error(status),

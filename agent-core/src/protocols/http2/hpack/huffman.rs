@@ -51,12 +51,32 @@ static GROUPS: LazyLock<Vec<Group>> = LazyLock::new(|| {
     groups
 });
 
+/// A code of at most eight bits.
+#[derive(Clone, Copy)]
+struct Short {
+    /// Bits; 0: what begins so is longer.
+    length: u8,
+    octet: u8,
+}
+
+/// What begins with these eight bits: nearly all that is ever sent.
+static SHORT: LazyLock<[Short; 256]> = LazyLock::new(|| {
+    std::array::from_fn(|first| {
+        let found = GROUPS.iter().take_while(|group| group.length <= 8).find_map(|group| {
+            let code = u32::try_from(first >> (8 - group.length)).ok()?;
+            let place = usize::try_from(code.checked_sub(group.first)?).ok()?;
+            Some(Short { length: group.length, octet: *group.octets.get(place)? })
+        });
+        found.unwrap_or(Short { length: 0, octet: 0 })
+    })
+});
+
 /// Decodes a whole string.
 pub(super) fn decode(coded: &[u8]) -> Result<Vec<u8>, Malformed> {
     /// The shortest code has five bits.
     const SHORTEST: usize = 5;
     let mut text = Vec::with_capacity(coded.len() * 8 / SHORTEST);
-    let groups = GROUPS.as_slice();
+    let (groups, short) = (GROUPS.as_slice(), &*SHORT);
     let mut input = coded.iter();
     // The next bits, the first one uppermost, and how many there are.
     let (mut bits, mut count) = (0_u64, 0_u8);
@@ -65,6 +85,14 @@ pub(super) fn decode(coded: &[u8]) -> Result<Vec<u8>, Malformed> {
             let Some(&byte) = input.next() else { break };
             bits |= u64::from(byte) << (56 - count);
             count += 8;
+        }
+        if let Some(&Short { length: length @ 1.., octet }) = short.get(usize::from((bits >> 56) as u8))
+            && length <= count
+        {
+            text.push(octet);
+            bits <<= length;
+            count -= length;
+            continue;
         }
         let found = groups.iter().find_map(|group| {
             let code = u32::try_from(bits >> (64 - group.length)).unwrap_or(u32::MAX);

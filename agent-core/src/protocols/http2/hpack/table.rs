@@ -34,7 +34,6 @@ impl Table {
     }
 
     /// Octets that it holds, as its owner counts them.
-    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

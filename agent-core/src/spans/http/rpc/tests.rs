@@ -115,3 +115,80 @@ fn what_was_not_seen_of_a_request_is_absent() {
         assert_eq!(value(&made, "error.type").as_deref(), Some("CANCEL"));
     }
 }
+
+/// A call of another form: its path, the fields of both sides, the HTTP status.
+fn other(
+    role: Role,
+    target: &str,
+    asked: &[(&str, &str)],
+    answered: &[(&str, &str)],
+    status: u16,
+) -> Description {
+    let field = |(name, value): &(&str, &str)| {
+        let kept = grpc::kept(name.as_bytes(), value.as_bytes())?;
+        Some((kept.to_owned(), Bytes::from((*value).to_owned())))
+    };
+    let request = HttpRequest {
+        method: "POST".to_owned(),
+        target: target.to_owned(),
+        version: "1.1",
+        fields: asked.iter().filter_map(field).collect(),
+        ..HttpRequest::default()
+    };
+    let fields = answered.iter().filter_map(field).collect();
+    let answer = Answer::Http(HttpResponse { status, fields, content_length: None });
+    described(role, request, Some(answer), End::Complete, 3)
+}
+
+#[test]
+fn grpc_web_and_connect_are_calls_whose_status_is_told_only_where_it_was_seen() {
+    const WEB: (&str, &str) = ("Content-Type", "application/grpc-web+proto");
+    const TEXT: (&str, &str) = ("Content-Type", "application/grpc-web-text");
+    const STREAM: (&str, &str) = ("content-type", "application/connect+json");
+    const PROTO: (&str, &str) = ("content-type", "application/proto");
+    const CONNECT: (&str, &str) = ("Connect-Protocol-Version", "1");
+    for (target, asked, answered, http, system, status, error) in [
+        ("/t.v1.Calls/Echo", &[WEB][..], &[WEB][..], 200, "grpc", None, None),
+        ("/t.v1.Calls/Echo", &[TEXT], &[TEXT], 200, "grpc", None, None),
+        ("/t.v1.Calls/Echo", &[WEB], &[WEB, ("grpc-status", "5")], 200, "grpc", Some("5"), Some("NOT_FOUND")),
+        ("/t.v1.Calls/Echo", &[WEB], &[], 503, "grpc", None, Some("503")),
+        ("/api/t.v1.Calls/Echo", &[STREAM], &[STREAM], 200, "connect_rpc", None, None),
+        ("/t.v1.Calls/Echo", &[PROTO, CONNECT], &[PROTO], 200, "connect_rpc", None, None),
+        ("/t.v1.Calls/Echo", &[PROTO, CONNECT], &[], 404, "connect_rpc", None, Some("404")),
+        (
+            "/t.v1.Calls/Echo?encoding=json&message=%7B%7D&connect=v1",
+            &[],
+            &[],
+            200,
+            "connect_rpc",
+            None,
+            None,
+        ),
+    ] {
+        let made = other(Role::Client, target, asked, answered, http);
+        assert_eq!(made.name, "t.v1.Calls/Echo", "{asked:?}");
+        assert_eq!(value(&made, "rpc.system").as_deref(), Some(system), "{asked:?}");
+        assert_eq!(value(&made, "rpc.service").as_deref(), Some("t.v1.Calls"), "{asked:?}");
+        assert_eq!(value(&made, "rpc.method").as_deref(), Some("Echo"), "{asked:?}");
+        assert_eq!(value(&made, "rpc.grpc.status_code").as_deref(), status, "{asked:?}");
+        assert_eq!(value(&made, "http.response.status_code"), Some(http.to_string()), "{asked:?}");
+        assert_eq!(value(&made, "error.type").as_deref(), error, "{asked:?}");
+    }
+    // What a caller did wrong is no failure of the server.
+    let made = other(Role::Server, "/t.v1.Calls/Echo", &[PROTO, CONNECT], &[], 404);
+    assert_eq!((value(&made, "error.type"), made.status), (None, Status::Unset));
+}
+
+#[test]
+fn what_only_looks_like_a_call_is_none() {
+    for asked in [
+        ("content-type", "application/grpcish"),
+        ("content-type", "application/grpc-websocket"),
+        ("content-type", "application/connection"),
+        ("content-type", "application/proto"),
+        ("connect-protocol-version", "2"),
+    ] {
+        let made = other(Role::Server, "/t.v1.Calls/Echo?connect=v2", &[asked], &[], 200);
+        assert_eq!((made.name.as_str(), value(&made, "rpc.system")), ("POST", None), "{asked:?}");
+    }
+}
