@@ -1,0 +1,174 @@
+//! Each stack calls its own server and another stack's: method, status and duration of each type of call, at both ends.
+//!
+//! Shape: rows of callers and the agent's spans → a table stack × type of call; every cell must be whole.
+use super::{
+    World, curl,
+    stacks::{HEADER, Row, STACKS, Stack, method, status},
+};
+use crate::{agent::Agent, span::Span, world::App};
+use anyhow::{Context, Result, ensure};
+use std::{collections::BTreeMap, fmt::Write, path::Path};
+
+/// Types of calls, as ids end, and what must come of them over gRPC and over plain HTTP. The last two are the client's doing: a
+/// deadline of 0.3 s that passes, and a cancellation after 0.1 s.
+const TYPES: [(&str, &str, &str); 8] = [
+    ("unary", "0", "200"),
+    ("fail", "5", "404"),
+    ("none", "12", ""),
+    ("down", "0", "200"),
+    ("up", "0", "200"),
+    ("both", "0", "200"),
+    ("late", "4", ""),
+    ("cancelled", "1", ""),
+];
+/// Between what a caller measured and what was seen on the wire, at most.
+const SLACK_NS: u64 = 50_000_000;
+/// A call of `both`: 100 messages.
+const HELD_NS: u64 = 5_000_000_000;
+
+/// What was found right of (a stack's name, a role, a type of calls): method, status, duration, and at servers the parent.
+type Table = BTreeMap<(&'static str, &'static str, &'static str), [bool; 4]>;
+/// A call, and between whom it was.
+pub(super) struct Called {
+    /// Name of the caller's stack.
+    pub(super) client: &'static str,
+    /// Who was called.
+    pub(super) server: Stack,
+    /// What the caller wrote down.
+    pub(super) row: Row,
+}
+
+pub(super) fn every_stack_has_methods_statuses_and_durations_at_both_ends(world: &mut World) -> Result<()> {
+    let servers = STACKS.iter().map(|stack| Ok((*stack, stack.serve(world)?))).collect::<Result<Vec<_>>>()?;
+    let agent = observe(world, &servers)?;
+    let mut calls = Vec::new();
+    // Two stacks at a time: starting them all together would take longer than calls may differ.
+    for stacks in servers.chunks(2) {
+        let pairs: Vec<_> = stacks.iter().flat_map(|(stack, _)| pairs(*stack, &servers)).collect();
+        calls.extend(call(&pairs)?);
+    }
+    for (server, app) in servers.iter().filter(|(server, _)| !server.is_grpc) {
+        calls.extend(curl::call(*server, app.port)?);
+    }
+    let finished = agent.stop()?;
+    let mut table = Table::new();
+    let mut wrong = String::new();
+    for called in &calls {
+        judge(called, &finished.spans, &mut table, &mut wrong)?;
+    }
+    print(&table);
+    ensure!(wrong.is_empty(), "not everything is right:\n{wrong}");
+    Ok(())
+}
+
+fn judge(called: &Called, spans: &[Span], table: &mut Table, wrong: &mut String) -> Result<()> {
+    let Called { client, server, row } = called;
+    let kind = row.id.rsplit('-').next().unwrap_or_default();
+    // The first calls open the connection and warm programs up.
+    let Some((kind, grpc, http)) = TYPES.iter().find(|(name, ..)| *name == kind) else { return Ok(()) };
+    let came = if server.is_grpc { grpc } else { http };
+    ensure!(row.status == *came, "{client} called {} and it came to this: {row:?}", server.name);
+    let sent = find(spans, row, "client");
+    for (stack, role) in [(*client, "client"), (server.name, "server")] {
+        let span = find(spans, row, role);
+        let right = span.map_or([false; 4], |span| compare(row, span, sent));
+        let cell = table.entry((stack, role, *kind)).or_insert([true; 4]);
+        cell.iter_mut().zip(right).for_each(|(cell, right)| *cell &= right);
+        if right.contains(&false) {
+            let _ = writeln!(wrong, "{client} to {}: {row:?}: {}", server.name, told(span));
+        }
+    }
+    Ok(())
+}
+
+/// The agent, for all servers and whoever may call them.
+pub(super) fn observe(world: &World, servers: &[(Stack, App)]) -> Result<Agent> {
+    let mut start = world.agent()?.env("WIRESPAN_REQUEST_HEADERS", HEADER);
+    for (stack, app) in servers {
+        start = start.port(app.port).exe(&executable(&stack.program()?)?);
+    }
+    start = start.exe(&executable(curl::NAME.as_ref())?);
+    start.into_file(world.scratch().join("spans.jsonl")).start()
+}
+
+/// The file that is executed: what the agent finds callers by.
+fn executable(program: &Path) -> Result<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let file = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
+    let file = file.with_context(|| format!("{} is not there", program.display()))?;
+    Ok(file.canonicalize()?.display().to_string())
+}
+
+/// A stack calls its own server, and the next one that speaks the same.
+fn pairs(stack: Stack, servers: &[(Stack, App)]) -> Vec<(Stack, Stack, App)> {
+    let same: Vec<_> = servers.iter().filter(|(other, _)| other.is_grpc == stack.is_grpc).collect();
+    let own = same.iter().position(|(other, _)| other.name == stack.name).unwrap_or(0);
+    let both = same.iter().cycle().skip(own).take(2);
+    both.map(|(server, app)| (stack, *server, *app)).collect()
+}
+
+fn call(pairs: &[(Stack, Stack, App)]) -> Result<Vec<Called>> {
+    std::thread::scope(|scope| {
+        let running: Vec<_> = pairs
+            .iter()
+            .map(|(client, server, app)| {
+                let name = format!("{}-{}", client.name, app.port).replace([' ', '/'], "-");
+                (client.name, *server, scope.spawn(move || client.call(app.port, &name)))
+            })
+            .collect();
+        let mut calls = Vec::new();
+        for (client, server, rows) in running {
+            let rows = rows.join().ok().context("a caller panicked")??;
+            calls.extend(rows.into_iter().map(|row| Called { client, server, row }));
+        }
+        Ok(calls)
+    })
+}
+
+fn find<'a>(spans: &'a [Span], row: &Row, kind: &str) -> Option<&'a Span> {
+    let key = format!("http.request.header.{HEADER}");
+    let id = format!("[{}]", row.id);
+    let mut found = spans.iter().filter(|span| span.kind == kind && span.attribute(&key) == id);
+    // Two spans of one call are as wrong as none.
+    found.next().filter(|_| found.next().is_none())
+}
+
+fn compare(row: &Row, span: &Span, sent: Option<&Span>) -> [bool; 4] {
+    let lasted = span.end_ns.saturating_sub(span.start_ns);
+    let near = |wanted: u64| lasted.abs_diff(wanted) <= SLACK_NS;
+    let is_held = row.id.ends_with("-both");
+    let is_child = sent.is_some_and(|sent| sent.span_id == span.parent_id && sent.trace_id == span.trace_id);
+    [
+        method(span) == row.method,
+        status(span) == row.status,
+        near(row.end.saturating_sub(row.start)) && (!is_held || near(HELD_NS)),
+        span.kind == "client" || is_child,
+    ]
+}
+
+fn told(span: Option<&Span>) -> String {
+    span.map_or("no span, or more than one".to_owned(), |span| {
+        let lasted_ms = span.end_ns.saturating_sub(span.start_ns) / 1_000_000;
+        format!("{span}: {} ended with {:?} after {lasted_ms} ms", method(span), status(span))
+    })
+}
+
+/// m, s and d: method, status and duration of all such calls are right; p: so is the parent of what a server did.
+fn print(table: &Table) {
+    let names: String = TYPES.iter().map(|(name, ..)| format!("{name:<10}")).collect();
+    println!("        {:<20}{names}", "");
+    let stacks = STACKS.iter().map(|stack| stack.name).chain([curl::NAME]);
+    for (stack, role) in stacks.flat_map(|stack| [(stack, "client"), (stack, "server")]) {
+        let cells = TYPES.map(|(kind, ..)| cell(role, table.get(&(stack, role, kind)))).concat();
+        if !cells.trim().is_empty() {
+            println!("        {:<20}{cells}", format!("{stack} {role}"));
+        }
+    }
+}
+
+fn cell(role: &str, right: Option<&[bool; 4]>) -> String {
+    let letters = if role == "client" { "msd" } else { "msdp" };
+    let letters = letters.chars().zip(right.into_iter().flatten());
+    let shown: String = letters.map(|(letter, right)| if *right { letter } else { '-' }).collect();
+    format!("{shown:<10}")
+}

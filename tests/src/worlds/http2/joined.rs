@@ -1,0 +1,118 @@
+//! The agent starts in the middle of connections that are busy: what it does not know has no name, and no wrong one.
+//!
+//! Shape: rows of callers and the agent's spans, matched by time → nothing that no row explains; the share with a name, second by
+//! second.
+use super::{
+    World,
+    calls::observe,
+    stacks::{HEADER, Row, STACKS, Stack, method, rows, status},
+};
+use crate::{
+    process::Process,
+    span::Span,
+    wait::{PATIENCE, eventually},
+    world::App,
+};
+use anyhow::{Result, ensure};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// How long callers are busy: longer than all of them and the agent take to start.
+const SECONDS: u32 = 14;
+/// Between the clock of a program and that of the kernel, at most.
+const CLOCKS_NS: u64 = 2_000_000;
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// A stack that calls itself.
+struct Busy {
+    stack: Stack,
+    server: App,
+    client: Process,
+    file: PathBuf,
+}
+
+pub(super) fn every_stack_is_joined_on_its_way_without_a_wrong_name(world: &mut World) -> Result<()> {
+    let servers = STACKS.iter().map(|stack| Ok((*stack, stack.serve(world)?))).collect::<Result<Vec<_>>>()?;
+    let mut all =
+        servers.iter().map(|(stack, app)| start(world, *stack, *app)).collect::<Result<Vec<_>>>()?;
+    for busy in &all {
+        eventually("a busy connection", PATIENCE, || {
+            Ok(fs::metadata(&busy.file).is_ok_and(|file| file.len() > 0).then_some(()))
+        })?;
+    }
+    let agent = observe(world, &servers)?;
+    let ready = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())?;
+    for busy in &mut all {
+        let status = busy.client.wait(PATIENCE)?;
+        ensure!(status.success(), "{}: {status}{}", busy.stack.name, busy.client.last_words());
+    }
+    let finished = agent.stop()?;
+    let mut wrong = Vec::new();
+    for busy in &all {
+        let rows = rows(&fs::read_to_string(&busy.file)?)?;
+        for (role, pid) in [("client", busy.client.pid()), ("server", busy.server.pid)] {
+            let pid = pid.to_string();
+            let is_own = |span: &&Span| span.kind == role && span.resource.get("process.pid") == Some(&pid);
+            let spans: Vec<&Span> = finished.spans.iter().filter(is_own).collect();
+            ensure!(!spans.is_empty(), "nothing was understood of {} as {role}", busy.stack.name);
+            println!("        {:<20}{}", format!("{} {role}", busy.stack.name), shares(&spans, &rows, ready));
+            wrong.extend(
+                unexplained(&spans, &rows).into_iter().map(|span| format!("{span}: {}", method(span))),
+            );
+        }
+    }
+    ensure!(wrong.is_empty(), "{} spans say what nobody asked for:\n{}", wrong.len(), wrong.join("\n"));
+    Ok(())
+}
+
+fn start(world: &World, stack: Stack, server: App) -> Result<Busy> {
+    let file = world.scratch().join(format!("rows-{}", server.port));
+    let mut command = stack.busy(server.port, SECONDS)?;
+    let client = Process::start_into_file(stack.name, &mut command, File::create(&file)?)?;
+    Ok(Busy { stack, server, client, file })
+}
+
+/// Spans with a name that no row has at that time, or with a status or an id that is not the row's. Each row explains one span.
+fn unexplained<'a>(spans: &[&'a Span], rows: &[Row]) -> Vec<&'a Span> {
+    let mut open: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
+    rows.iter().for_each(|row| open.entry(row.method.clone()).or_default().push(row));
+    open.values_mut().for_each(|rows| rows.sort_by_key(|row| row.end));
+    let mut named: Vec<&Span> = spans.iter().copied().filter(|span| !method(span).is_empty()).collect();
+    named.sort_by_key(|span| span.end_ns);
+    let mut wrong = Vec::new();
+    for span in named {
+        let rows = open.entry(method(span)).or_default();
+        match rows.iter().position(|row| explains(row, span)) {
+            Some(at) => drop(rows.remove(at)),
+            None => wrong.push(span),
+        }
+    }
+    wrong
+}
+
+fn explains(row: &Row, span: &Span) -> bool {
+    let id = span.attribute(&format!("http.request.header.{HEADER}"));
+    row.start <= span.start_ns + CLOCKS_NS
+        && span.end_ns <= row.end + CLOCKS_NS
+        && ["", row.status.as_str()].contains(&status(span))
+        && (id.is_empty() || id == format!("[{}]", row.id))
+}
+
+/// How many calls of the time after the agent's start have a span, and how many of the spans have a name, second by second.
+fn shares(spans: &[&Span], rows: &[Row], ready: u64) -> String {
+    let after = rows.iter().filter(|row| row.start > ready + SECOND_NS).count();
+    let seen = spans.iter().filter(|span| span.start_ns > ready + SECOND_NS).count();
+    let mut seconds: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+    for span in spans {
+        let second = seconds.entry(span.start_ns.saturating_sub(ready) / SECOND_NS).or_default();
+        second.0 += usize::from(!method(span).is_empty());
+        second.1 += 1;
+    }
+    let shares: Vec<String> =
+        seconds.values().map(|(named, all)| format!("{} %", named * 100 / (*all).max(1))).collect();
+    format!("{seen} spans of {after} calls, named: {}", shares.join(", "))
+}
