@@ -4,7 +4,7 @@
 //! statuses.md. A call is recognised by its content type, or, where that was not seen, by its response's; its status is the one in the
 //! trailers (or in the only block of a response), else what the RST_STREAM code or the HTTP status means.
 //! Sample: `POST /shop.Cart/Add`, `content-type: application/grpc+proto` → `:status 200` … `grpc-status: 0`.
-use crate::exchange::{End, Ended, Field, HttpRequest, HttpResponse, Opened};
+use crate::exchange::{End, Ended, Field, HttpRequest, HttpResponse, Opened, Role};
 
 /// Names of the codes, 0 first.
 const NAMES: [&str; 17] = [
@@ -26,9 +26,12 @@ const NAMES: [&str; 17] = [
     "DATA_LOSS",
     "UNAUTHENTICATED",
 ];
+const CANCELLED: u16 = 1;
 const DEADLINE_EXCEEDED: u16 = 4;
 /// A client gives up at its deadline; it had read its clock before it sent the request.
 const DEADLINE_SLACK_NS: u64 = 5_000_000;
+/// A busy server reads a request later than it came: so long before the deadline it cannot be told from a cancellation.
+const READ_LATE_NS: u64 = 50_000_000;
 
 /// A call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +58,11 @@ pub(crate) fn read<'a>(
     let (service, method) = request.target.strip_prefix('/').and_then(|path| path.rsplit_once('/')).unzip();
     let status = last(answered, "grpc-status").and_then(|text| text.parse().ok());
     let status = status.or_else(|| match ended.end {
-        End::Reset(code) => Some(of_reset(code, opened, request, ended)),
-        End::Complete => response.and_then(|response| of_http(response.status)),
+        End::Reset(code) => of_reset(code, opened, request, ended),
+        // Its trailers may have told it in words that were not seen.
+        End::Complete if !ended.incomplete.response_head => {
+            response.and_then(|response| of_http(response.status))
+        }
         _ => None,
     });
     Some(Rpc { service, method, status })
@@ -86,17 +92,26 @@ fn last<'a>(fields: &'a [Field], name: &str) -> Option<&'a str> {
 }
 
 /// What a client makes of RST_STREAM. A deadline that has passed is told in no other way.
-fn of_reset(code: u32, opened: &Opened, request: &HttpRequest, ended: &Ended) -> u16 {
+fn of_reset(code: u32, opened: &Opened, request: &HttpRequest, ended: &Ended) -> Option<u16> {
     match code {
-        7 => 14,
-        8 => {
-            let timeout = last(&request.fields, "grpc-timeout").and_then(timeout_ns);
-            let lasted = ended.at.since(opened.at).saturating_add(DEADLINE_SLACK_NS);
-            if timeout.is_some_and(|timeout| lasted >= timeout) { DEADLINE_EXCEEDED } else { 1 }
-        }
-        11 => 8,
-        12 => 7,
-        _ => 13,
+        7 => Some(14),
+        8 => of_cancel(opened, request, ended),
+        11 => Some(8),
+        12 => Some(7),
+        _ => Some(13),
+    }
+}
+
+/// Did somebody cancel, or did the deadline pass?
+fn of_cancel(opened: &Opened, request: &HttpRequest, ended: &Ended) -> Option<u16> {
+    let Some(timeout) = last(&request.fields, "grpc-timeout").and_then(timeout_ns) else {
+        // There may have been one.
+        return (!ended.incomplete.request_head).then_some(CANCELLED);
+    };
+    match timeout.saturating_sub(ended.at.since(opened.at)) {
+        ..=DEADLINE_SLACK_NS => Some(DEADLINE_EXCEEDED),
+        ..=READ_LATE_NS if opened.role == Role::Server => None,
+        _ => Some(CANCELLED),
     }
 }
 
