@@ -4,7 +4,7 @@
 //! statuses.md. A call is recognised by its content type, or, where that was not seen, by its response's; its status is the one in the
 //! trailers (or in the only block of a response), else what the RST_STREAM code or the HTTP status means.
 //! Sample: `POST /shop.Cart/Add`, `content-type: application/grpc+proto` → `:status 200` … `grpc-status: 0`.
-use crate::exchange::{End, Ended, Field, HttpRequest, HttpResponse, Opened, Role};
+use crate::exchange::{End, Ended, Field, HttpRequest, HttpResponse, Opened};
 
 /// Names of the codes, 0 first.
 const NAMES: [&str; 17] = [
@@ -30,8 +30,9 @@ const CANCELLED: u16 = 1;
 const DEADLINE_EXCEEDED: u16 = 4;
 /// A client gives up at its deadline; it had read its clock before it sent the request.
 const DEADLINE_SLACK_NS: u64 = 5_000_000;
-/// A busy server reads a request later than it came: so long before the deadline it cannot be told from a cancellation.
-const READ_LATE_NS: u64 = 50_000_000;
+/// A busy client sends a request later than it read its clock, and a busy server reads it later than it came: so long before the
+/// deadline it cannot be told from a cancellation.
+const BUSY_NS: u64 = 50_000_000;
 
 /// A call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +111,7 @@ fn of_cancel(opened: &Opened, request: &HttpRequest, ended: &Ended) -> Option<u1
     };
     match timeout.saturating_sub(ended.at.since(opened.at)) {
         ..=DEADLINE_SLACK_NS => Some(DEADLINE_EXCEEDED),
-        ..=READ_LATE_NS if opened.role == Role::Server => None,
+        ..=BUSY_NS => None,
         _ => Some(CANCELLED),
     }
 }

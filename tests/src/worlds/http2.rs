@@ -32,7 +32,7 @@ scenes! { "http2":
 }
 
 /// Requests of connections that are older than the agent: more than it needs to start.
-const OLD: usize = 400_000;
+const OLD: usize = 160_000;
 
 /// How often what was asked for, and the status.
 type Ledger = BTreeMap<(String, String), usize>;

@@ -9,6 +9,9 @@ use anyhow::{Context, Result, ensure};
 /// In the table, and in the search path.
 pub(super) const NAME: &str = "curl";
 
+/// It may sleep for a second before it notices that a response has ended.
+pub(super) const NOTICED_LATE_NS: u64 = 1_000_000_000;
+
 /// Types of calls, as they are asked for.
 const CALLS: [(&str, &str, &[&str]); 5] = [
     ("unary", "GET /get", &[]),

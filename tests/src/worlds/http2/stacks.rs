@@ -54,6 +54,13 @@ pub(super) struct Row {
     pub(super) end: u64,
 }
 
+impl Row {
+    /// The path that was asked for.
+    pub(super) fn path(&self) -> &str {
+        self.method.split_once(' ').map_or(&*self.method, |(_, path)| path)
+    }
+}
+
 fn python(root: &Path) -> Result<Vec<OsString>> {
     let python = root.join(".cache/grpc/python/venv/bin/python");
     Ok(vec![python.into(), root.join("tests/apps/grpc/python/calls.py").into()])
@@ -118,14 +125,21 @@ pub(super) fn rows(text: &str) -> Result<Vec<Row>> {
 
 /// What a span says of its method, in the words of a row; empty: it does not know.
 pub(super) fn method(span: &Span) -> String {
+    let path = path(span);
+    if path.is_empty() || span.attribute("rpc.system") == "grpc" {
+        return path;
+    }
+    format!("{} {path}", span.attribute("http.request.method"))
+}
+
+/// The path of its request; empty: it does not know.
+pub(super) fn path(span: &Span) -> String {
     if span.attribute("rpc.system") == "grpc" {
         let (service, method) = (span.attribute("rpc.service"), span.attribute("rpc.method"));
         return if method.is_empty() { String::new() } else { format!("/{service}/{method}") };
     }
-    let full = span.attribute("url.full");
-    let path = full.splitn(4, '/').nth(3).map(|path| format!("/{path}"));
-    let path = path.unwrap_or_else(|| span.path().to_owned());
-    if path.is_empty() { path } else { format!("{} {path}", span.attribute("http.request.method")) }
+    let path = span.attribute("url.full").splitn(4, '/').nth(3).map(|path| format!("/{path}"));
+    path.unwrap_or_else(|| span.path().to_owned())
 }
 
 /// What a span says of its end, in the words of a row.

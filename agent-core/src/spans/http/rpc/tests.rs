@@ -103,7 +103,8 @@ fn the_status_of_a_grpc_call_is_that_of_its_trailers_else_what_its_end_means() {
             Some("CANCELLED"),
         ),
         (Role::Client, &[], "50m", End::Reset(8), 50, Some("4"), Some("DEADLINE_EXCEEDED")),
-        // A server may have read the request late.
+        // The request may have been sent late, or read late.
+        (Role::Client, &[], "150m", End::Reset(8), 120, None, Some("CANCEL")),
         (Role::Server, &[], "150m", End::Reset(8), 120, None, Some("CANCEL")),
         (Role::Server, &[], "150m", End::Reset(8), 90, Some("1"), None),
         (Role::Client, &[], "50m", End::Reset(7), 1, Some("14"), Some("UNAVAILABLE")),
