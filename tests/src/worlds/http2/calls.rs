@@ -29,8 +29,20 @@ const HELD_NS: u64 = 5_000_000_000;
 /// The deadline of a call of `late`.
 const LATE_NS: u64 = 300_000_000;
 
+/// Times that durations are measured: who waits for a processor cannot say how long a call took.
+const ATTEMPTS: usize = 3;
+
 /// What was found right of (a stack's name, a role, a type of calls): method, status, duration, and at servers the parent.
-type Table = BTreeMap<(&'static str, &'static str, &'static str), [bool; 4]>;
+type Cells = BTreeMap<(&'static str, &'static str, &'static str), [bool; 4]>;
+
+/// What was found.
+#[derive(Default)]
+struct Table {
+    cells: Cells,
+    /// A line for each end of a call at which something is wrong.
+    wrong: String,
+}
+
 /// A call, and between whom it was.
 pub(super) struct Called {
     /// Name of the caller's stack.
@@ -43,28 +55,38 @@ pub(super) struct Called {
 
 pub(super) fn every_stack_has_methods_statuses_and_durations_at_both_ends(world: &mut World) -> Result<()> {
     let servers = STACKS.iter().map(|stack| Ok((*stack, stack.serve(world)?))).collect::<Result<Vec<_>>>()?;
-    let agent = observe(world, &servers)?;
+    let mut table = play(world, &servers)?;
+    for _ in 1..ATTEMPTS {
+        if !table.wrong.is_empty()
+            && table.cells.values().all(|[method, status, _, parent]| *method && *status && *parent)
+        {
+            println!("        callers had to wait for a processor, so durations are measured again");
+            table = play(world, &servers)?;
+        }
+    }
+    print(&table.cells);
+    ensure!(table.wrong.is_empty(), "not everything is right:\n{}", table.wrong);
+    Ok(())
+}
+
+/// One call of each type of each stack to its own server and to another one.
+fn play(world: &World, servers: &[(Stack, App)]) -> Result<Table> {
+    let agent = observe(world, servers)?;
     let mut calls = Vec::new();
-    // Two stacks at a time: starting them all together would take longer than calls may differ.
-    for stacks in servers.chunks(2) {
-        let pairs: Vec<_> = stacks.iter().flat_map(|(stack, _)| pairs(*stack, &servers)).collect();
-        calls.extend(call(&pairs)?);
+    // One stack at a time: starting them all together would take longer than calls may differ.
+    for (stack, _) in servers {
+        calls.extend(call(&pairs(*stack, servers))?);
     }
     for (server, app) in servers.iter().filter(|(server, _)| !server.is_grpc) {
         calls.extend(curl::call(*server, app.port)?);
     }
     let finished = agent.stop()?;
-    let mut table = Table::new();
-    let mut wrong = String::new();
-    for called in &calls {
-        judge(called, &finished.spans, &mut table, &mut wrong)?;
-    }
-    print(&table);
-    ensure!(wrong.is_empty(), "not everything is right:\n{wrong}");
-    Ok(())
+    let mut table = Table::default();
+    calls.iter().try_for_each(|called| judge(called, &finished.spans, &mut table))?;
+    Ok(table)
 }
 
-fn judge(called: &Called, spans: &[Span], table: &mut Table, wrong: &mut String) -> Result<()> {
+fn judge(called: &Called, spans: &[Span], table: &mut Table) -> Result<()> {
     let Called { client, server, row } = called;
     let kind = row.id.rsplit('-').next().unwrap_or_default();
     // The first calls open the connection and warm programs up.
@@ -78,10 +100,10 @@ fn judge(called: &Called, spans: &[Span], table: &mut Table, wrong: &mut String)
     for (stack, role) in [(*client, "client"), (server.name, "server")] {
         let span = find(spans, row, role);
         let right = span.map_or([false; 4], |span| compare(row, came, span, sent));
-        let cell = table.entry((stack, role, *kind)).or_insert([true; 4]);
+        let cell = table.cells.entry((stack, role, *kind)).or_insert([true; 4]);
         cell.iter_mut().zip(right).for_each(|(cell, right)| *cell &= right);
         if right.contains(&false) {
-            let _ = writeln!(wrong, "{client} to {}: {row:?}: {}", server.name, told(span));
+            let _ = writeln!(table.wrong, "{client} to {}: {row:?}: {}", server.name, told(span));
         }
     }
     Ok(())
@@ -168,7 +190,7 @@ fn told(span: Option<&Span>) -> String {
 }
 
 /// m, s and d: method, status and duration of all such calls are right; p: so is the parent of what a server did.
-fn print(table: &Table) {
+fn print(table: &Cells) {
     let names: String = TYPES.iter().map(|(name, ..)| format!("{name:<10}")).collect();
     println!("        {:<20}{names}", "");
     let stacks = STACKS.iter().map(|stack| stack.name).chain([curl::NAME]);

@@ -15,7 +15,7 @@ use crate::{
 };
 use anyhow::{Result, ensure};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
@@ -79,27 +79,47 @@ fn start(world: &World, stack: Stack, server: App) -> Result<Busy> {
     Ok(Busy { stack, server, client, file })
 }
 
-/// Spans with a name that no row has at that time, or with a status or an id that is not the row's. Each row explains one span: the
-/// shortest span first, and the shortest row that holds it.
+/// Spans with a name that no row has at that time, or with a status or an id that is not the row's. Each row explains one span.
 fn unexplained<'a>(spans: &[&'a Span], rows: &[Row]) -> Vec<&'a Span> {
-    let mut open: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
-    rows.iter().for_each(|row| open.entry(row.path()).or_default().push(row));
-    open.values_mut().for_each(|rows| rows.sort_by_key(|row| row.end.saturating_sub(row.start)));
-    let mut named: Vec<(&Span, String)> = spans.iter().map(|span| (*span, path(span))).collect();
-    named.retain(|(_, path)| !path.is_empty());
-    named.sort_by_key(|(span, _)| span.end_ns.saturating_sub(span.start_ns));
+    let mut asked: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    rows.iter().enumerate().for_each(|(at, row)| asked.entry(row.path()).or_default().push(at));
+    let named: Vec<(&Span, String)> = spans.iter().map(|span| (*span, path(span))).collect();
+    let named: Vec<_> = named.into_iter().filter(|(_, path)| !path.is_empty()).collect();
+    let possible = named.iter().map(|(span, path)| {
+        let rows_of = asked.get(path.as_str()).into_iter().flatten();
+        rows_of.filter(|at| rows.get(**at).is_some_and(|row| explains(row, span))).copied().collect()
+    });
+    let mut matching = Matching { possible: possible.collect(), taken: BTreeMap::new() };
     let mut wrong = Vec::new();
-    for (span, path) in named {
-        let rows = open.get_mut(path.as_str());
-        let found = rows.and_then(|rows| {
-            let at = rows.iter().position(|row| explains(row, span))?;
-            Some(rows.remove(at))
-        });
-        if found.is_none() {
-            wrong.push(span);
+    for (at, (span, _)) in named.iter().enumerate() {
+        if !matching.find(at, &mut BTreeSet::new()) {
+            wrong.push(*span);
         }
     }
     wrong
+}
+
+/// Who has which row: when four calls of a method overlap, the first guess may take a row that only another span fits.
+struct Matching {
+    /// The rows that may explain each span.
+    possible: Vec<Vec<usize>>,
+    /// The span that has a row.
+    taken: BTreeMap<usize, usize>,
+}
+
+impl Matching {
+    /// Finds a row for a span, if need be by finding another one for whoever has it.
+    fn find(&mut self, span: usize, asked: &mut BTreeSet<usize>) -> bool {
+        for row in self.possible.get(span).cloned().unwrap_or_default() {
+            let is_free = asked.insert(row)
+                && self.taken.get(&row).copied().is_none_or(|other| self.find(other, asked));
+            if is_free {
+                self.taken.insert(row, span);
+                return true;
+            }
+        }
+        false
+    }
 }
 
 fn explains(row: &Row, span: &Span) -> bool {
