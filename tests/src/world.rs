@@ -159,6 +159,13 @@ impl World {
         self.serve("hyper-server", port, command(own_binary("hyper-server")?).arg(port.to_string()))
     }
 
+    /// The same over HTTP/2, to clients that know it.
+    pub fn hyper_h2(&mut self) -> Result<App> {
+        let port = free_port()?;
+        let mut server = command(own_binary("hyper-server")?);
+        self.serve("hyper-server h2", port, server.arg(port.to_string()).arg("h2"))
+    }
+
     /// The C server that answers with one kind of socket call.
     pub fn calls(&mut self, way: &str) -> Result<App> {
         self.calls_within(&["env"], way)

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Builds the agent and the programs of the `tests` crate, and what they start.
 pub(crate) fn build() -> Result<()> {
     setup::ensure(&NEEDS)?;
-    setup::grpc::stack()?;
+    setup::grpc::stacks()?;
     setup::streams::programs()?;
     build::agent()?;
     command::run(&mut cargo(&["build", "--profile=worlds", "--package=wirespan-tests"])?)

@@ -72,9 +72,11 @@ impl Connection {
         let stream = self.streams.of_mut(piece.direction);
         ctx.release(&mut stream.buffer);
         stream.state = State::Searching;
-        *self.sights.of_mut(piece.direction) = Sight::No;
-        // The middle of a turn says nothing.
-        self.unmatched = self.unmatched.saturating_add(u8::from(piece.begins_turn));
+        // The middle of a turn says nothing: some read a frame's header first, and then the rest of it.
+        if piece.begins_turn {
+            *self.sights.of_mut(piece.direction) = Sight::No;
+            self.unmatched = self.unmatched.saturating_add(1);
+        }
         let is_two_way = self.streams.egress.next.is_some() && self.streams.ingress.next.is_some();
         if is_two_way && self.unmatched >= UNMATCHED {
             ctx.shared.counts.stopped_unknown += 1;

@@ -28,9 +28,13 @@ const NAMES: [&str; 17] = [
     "DATA_LOSS",
     "UNAUTHENTICATED",
 ];
+const CANCELLED: u16 = 1;
 const DEADLINE_EXCEEDED: u16 = 4;
 /// A client gives up at its deadline; it had read its clock before it sent the request.
 const DEADLINE_SLACK_NS: u64 = 5_000_000;
+/// A busy client sends a request later than it read its clock, and a busy server reads it later than it came: so long before the
+/// deadline it cannot be told from a cancellation.
+const BUSY_NS: u64 = 50_000_000;
 
 /// How a call is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +73,9 @@ pub(crate) fn read<'a>(
     let told = last(answered, "grpc-status").and_then(|text| text.parse().ok());
     let status = match (form, ended.end) {
         (Form::Connect, _) => None,
-        (Form::Grpc, End::Reset(code)) => told.or_else(|| Some(of_reset(code, opened, request, ended))),
-        (Form::Grpc, End::Complete) => {
+        (Form::Grpc, End::Reset(code)) => told.or_else(|| of_reset(code, opened, request, ended)),
+        // Its trailers may have told it in words that were not seen.
+        (Form::Grpc, End::Complete) if !ended.incomplete.response_head => {
             told.or_else(|| response.and_then(|response| of_http(response.status)))
         }
         _ => told,
@@ -140,17 +145,26 @@ fn last<'a>(fields: &'a [Field], name: &str) -> Option<&'a str> {
 }
 
 /// What a client makes of RST_STREAM. A deadline that has passed is told in no other way.
-fn of_reset(code: u32, opened: &Opened, request: &HttpRequest, ended: &Ended) -> u16 {
+fn of_reset(code: u32, opened: &Opened, request: &HttpRequest, ended: &Ended) -> Option<u16> {
     match code {
-        7 => 14,
-        8 => {
-            let timeout = last(&request.fields, "grpc-timeout").and_then(timeout_ns);
-            let lasted = ended.at.since(opened.at).saturating_add(DEADLINE_SLACK_NS);
-            if timeout.is_some_and(|timeout| lasted >= timeout) { DEADLINE_EXCEEDED } else { 1 }
-        }
-        11 => 8,
-        12 => 7,
-        _ => 13,
+        7 => Some(14),
+        8 => of_cancel(opened, request, ended),
+        11 => Some(8),
+        12 => Some(7),
+        _ => Some(13),
+    }
+}
+
+/// Did somebody cancel, or did the deadline pass?
+fn of_cancel(opened: &Opened, request: &HttpRequest, ended: &Ended) -> Option<u16> {
+    let Some(timeout) = last(&request.fields, "grpc-timeout").and_then(timeout_ns) else {
+        // There may have been one.
+        return (!ended.incomplete.request_head).then_some(CANCELLED);
+    };
+    match timeout.saturating_sub(ended.at.since(opened.at)) {
+        ..=DEADLINE_SLACK_NS => Some(DEADLINE_EXCEEDED),
+        ..=BUSY_NS => None,
+        _ => Some(CANCELLED),
     }
 }
 

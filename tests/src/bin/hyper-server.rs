@@ -1,6 +1,6 @@
-//! An ordinary hyper HTTP/1.1 server with routes that behave in every way that matters to an observer.
+//! An ordinary hyper server, HTTP/1.1 or HTTP/2 without TLS, with routes that behave in every way that matters to an observer.
 //!
-//! Shape: `hyper-server PORT`. `/status/N…` answers N; `/length/N` N bytes; `/chunks/N` N chunks; `/echo…` sends the
+//! Shape: `hyper-server PORT [h2]`. `/status/N…` answers N; `/length/N` N bytes; `/chunks/N` N chunks; `/echo…` sends the
 //! request's body back in chunks as it comes; `/sink…` reads the body, then
 //! answers its length; `/early…` answers 413 without reading; `/upgrade` becomes an echo.
 #![forbid(unsafe_code)]
@@ -12,10 +12,10 @@ use hyper::{
     Request, Response,
     body::{Body, Frame, Incoming, SizeHint},
     header,
-    server::conn::http1,
+    server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::{
     convert::Infallible,
     net::{Ipv6Addr, SocketAddr},
@@ -31,12 +31,23 @@ type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
-    let port: u16 = std::env::args().nth(1).context("usage: hyper-server PORT")?.parse()?;
+    let port: u16 = std::env::args().nth(1).context("usage: hyper-server PORT [h2]")?.parse()?;
+    let is_h2 = std::env::args().nth(2).is_some_and(|version| version == "h2");
     let listener = TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await?;
     loop {
         let (stream, _) = listener.accept().await?;
-        tokio::spawn(serve(stream));
+        if is_h2 {
+            tokio::spawn(serve_h2(stream));
+        } else {
+            tokio::spawn(serve(stream));
+        }
     }
+}
+
+async fn serve_h2(stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let connection = http2::Builder::new(TokioExecutor::new());
+    let _ = connection.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
 }
 
 async fn serve(stream: TcpStream) {

@@ -1,4 +1,10 @@
 //! HTTP/2 without TLS: many streams on one connection, bodies of any size, calls that go both ways.
+mod busy;
+mod calls;
+mod curl;
+mod joined;
+mod stacks;
+
 use super::scenes;
 use crate::{
     expect::server,
@@ -8,27 +14,25 @@ use crate::{
     world::{App, World, free_port, repository},
 };
 use anyhow::{Context, Result, ensure};
+use busy::{
+    every_stream_of_hyper_has_its_own_path_and_status, every_stream_of_nginx_has_its_own_path_and_status,
+    load,
+};
+use calls::every_stack_has_methods_statuses_and_durations_at_both_ends;
+use joined::every_stack_is_joined_on_its_way_without_a_wrong_name;
 use std::{collections::BTreeMap, fs, path::Path};
 
 scenes! { "http2":
-    every_stream_of_busy_connections_has_its_own_path_and_status,
+    every_stream_of_nginx_has_its_own_path_and_status,
+    every_stream_of_hyper_has_its_own_path_and_status,
     a_connection_that_is_older_than_the_agent_gets_no_wrong_name,
     an_upload_costs_as_many_records_whatever_its_size,
-    calls_of_grpc_python_have_their_method_status_and_duration,
+    every_stack_has_methods_statuses_and_durations_at_both_ends,
+    every_stack_is_joined_on_its_way_without_a_wrong_name,
 }
 
-/// Codes of gRPC that the program's calls end with.
-const CODES: [(&str, &str); 5] = [
-    ("OK", "0"),
-    ("CANCELLED", "1"),
-    ("DEADLINE_EXCEEDED", "4"),
-    ("NOT_FOUND", "5"),
-    ("UNIMPLEMENTED", "12"),
-];
-/// Requests of one run; each has a path of its own.
-const REQUESTS: usize = 4_000;
-/// Streams of a connection at once.
-const STREAMS: [usize; 3] = [1, 10, 100];
+/// Requests of connections that are older than the agent: more than it needs to start.
+const OLD: usize = 160_000;
 
 /// How often what was asked for, and the status.
 type Ledger = BTreeMap<(String, String), usize>;
@@ -41,23 +45,6 @@ fn nginx(world: &mut World) -> Result<App> {
          location /ok {{ return 200 ok; }} location /no {{ return 404 no; }} location /none {{ return 204; }}"
     ))?;
     Ok(App { port, ..nginx })
-}
-
-fn load(world: &World, app: App, run: &str, requests: usize, streams: usize) -> Result<()> {
-    let kinds = ["ok", "no", "none"];
-    let paths: String = (0..requests)
-        .zip(kinds.iter().cycle())
-        .map(|(n, kind)| format!("http://127.0.0.1:{}/{kind}/{run}/{n}\n", app.port))
-        .collect();
-    let file = world.scratch().join("paths");
-    fs::write(&file, paths)?;
-    let mut h2load = command("h2load");
-    h2load
-        .args(["-c", "8", "-t", "1", "-n", &requests.to_string(), "-m", &streams.to_string(), "-i"])
-        .arg(file);
-    let (report, _) = output(&mut h2load, 0)?;
-    ensure!(report.contains(&format!("{requests} done")), "h2load did not finish: {report}");
-    Ok(())
 }
 
 /// What nginx was asked for over HTTP/2.
@@ -88,35 +75,13 @@ fn beyond(these: &Ledger, those: &Ledger) -> usize {
     these.iter().map(|(key, count)| count.saturating_sub(those.get(key).copied().unwrap_or(0))).sum()
 }
 
-fn every_stream_of_busy_connections_has_its_own_path_and_status(world: &mut World) -> Result<()> {
-    let app = nginx(world)?;
-    let exported = world.scratch().join("spans.jsonl");
-    let agent = world.agent()?.port(app.port).into_file(exported).start()?;
-    for streams in STREAMS {
-        load(world, app, &format!("m{streams}"), REQUESTS, streams)?;
-    }
-    let finished = agent.stop()?;
-    let ledger = ledger(world.scratch())?;
-    let spans = finished.spans.iter().filter(|span| span.attribute("network.protocol.version") == "2");
-    let told = told(spans);
-    let (missing, wrong) = (beyond(&ledger, &told), beyond(&told, &ledger));
-    println!(
-        "        of {} requests {missing} have no span, {wrong} spans are wrong",
-        STREAMS.len() * REQUESTS
-    );
-    ensure!(wrong == 0, "{wrong} spans say what nobody asked for");
-    ensure!(missing * 1_000 <= STREAMS.len() * REQUESTS, "{missing} requests have no span");
-    Ok(())
-}
-
 fn a_connection_that_is_older_than_the_agent_gets_no_wrong_name(world: &mut World) -> Result<()> {
     let app = nginx(world)?;
     let exported = world.scratch().join("spans.jsonl");
     let start = world.agent()?.port(app.port).into_file(exported);
     let finished = std::thread::scope(|scope| {
         let world = &*world;
-        // More than the agent needs to start.
-        let client = scope.spawn(move || load(world, app, "old", 100 * REQUESTS, 10));
+        let client = scope.spawn(move || load(world, app, "old", OLD, 10));
         let ledger = world.scratch().join("ledger");
         eventually("a busy connection", PATIENCE, || {
             Ok(fs::metadata(&ledger).is_ok_and(|ledger| ledger.len() > 0).then_some(()))
@@ -154,46 +119,5 @@ fn an_upload_costs_as_many_records_whatever_its_size(world: &mut World) -> Resul
         println!("        {mib} MiB: {} records, pid {}", finished.counter("assemble.records"), app.pid);
     }
     ensure!(records.iter().all(|records| *records < 400), "an upload cost {records:?} records");
-    Ok(())
-}
-
-fn calls_of_grpc_python_have_their_method_status_and_duration(world: &mut World) -> Result<()> {
-    let root = repository()?;
-    let python = root.join(".cache/grpc/venv/bin/python");
-    let program = root.join("tests/apps/grpc/calls.py");
-    let port = free_port()?;
-    world.serve("grpc-python", port, command(&python).arg(&program).arg("serve").arg(port.to_string()))?;
-    // Both ends.
-    let agent = world.agent()?.exe("*python*").start()?;
-    let (said, _) = output(command(&python).arg(&program).arg("call").arg(port.to_string()), 0)?;
-    agent.expect(&server("t.Calls/None").fact("rpc.grpc.status_code", "12"))?;
-    let finished = agent.stop()?;
-    for line in said.lines() {
-        let mut words = line.split(' ');
-        let (method, status, took) = (
-            words.next().unwrap_or_default(),
-            words.next().unwrap_or_default(),
-            words.next().unwrap_or_default(),
-        );
-        let (_, code) =
-            CODES.iter().find(|(name, _)| *name == status).context("a status that was not meant")?;
-        let took_ms: u64 = took.parse()?;
-        for kind in ["server", "client"] {
-            let mut spans = finished.spans.iter().filter(|span| {
-                span.kind == kind
-                    && span.attribute("rpc.service") == "t.Calls"
-                    && span.attribute("rpc.method") == method
-                    && span.attribute("rpc.grpc.status_code") == *code
-            });
-            let span = spans.next().with_context(|| format!("no {kind} span of {line}"))?;
-            ensure!(spans.next().is_none(), "more than one {kind} span of {line}");
-            let lasted_ms = span.end_ns.saturating_sub(span.start_ns) / 1_000_000;
-            // The first call opens the connection too.
-            let slack_ms = if lasted_ms < 50 { 100 } else { 50 };
-            ensure!(lasted_ms.abs_diff(took_ms) <= slack_ms, "{line}: {kind} lasted {lasted_ms} ms");
-            ensure!(kind == "client" || !span.parent_id.is_empty(), "{line}: the sender's end was not found");
-        }
-    }
-    println!("        {} calls, each at both ends", said.lines().count());
     Ok(())
 }

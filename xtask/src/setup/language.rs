@@ -62,7 +62,7 @@ pub(super) fn java(source: &Path, result: &Path) -> Result<()> {
     debian::ensure(&[("javac", "default-jdk-headless"), ("mvn", "maven")])?;
     let stamp = Stamp::new(result, &[source.join("pom.xml"), source.join("src")], "javac")?;
     if stamp.is_stale()? {
-        println!("setup: building {} (Maven fetches Spring Boot the first time)", name(source));
+        println!("setup: building {} (Maven fetches the libraries the first time)", name(source));
         let mut maven = Command::new("mvn");
         maven.args(["--quiet", "--batch-mode", "--no-transfer-progress", "-DskipTests"]);
         maven.arg(format!("-Dbuild.folder={}", result.display())).arg("package");

@@ -329,3 +329,22 @@ fn a_connection_that_is_joined_late_is_soon_understood() {
         assert!(told.len() > 350 && named.count() > 340, "{} of 400", told.len());
     }
 }
+
+#[test]
+fn a_connection_whose_frames_are_read_in_two_calls_is_joined_too() {
+    let mut steps = vec![Step::Bytes { from: Side::Client, data: PREFACE.to_vec() }];
+    for stream in (1..100).step_by(2) {
+        let request = frame(1, END_STREAM | END_HEADERS, stream, b"\x82\x86\x04\x02/a");
+        let (header, block) = request.split_at(9);
+        steps.push(Step::Bytes { from: Side::Client, data: header.to_vec() });
+        steps.push(Step::Bytes { from: Side::Client, data: block.to_vec() });
+        let response = frame(1, END_STREAM | END_HEADERS, stream, b"\x88");
+        steps.push(Step::Bytes { from: Side::Server, data: response });
+    }
+    let mut index = 0;
+    let (out, _) = play_through(&Conversation { steps }, Side::Server, |_| {
+        index += 1;
+        index > 10
+    });
+    assert!(stories(&out.facts).len() > 40, "{} of 50", stories(&out.facts).len());
+}

@@ -7,6 +7,17 @@ use crate::{
 use bytes::Bytes;
 
 fn described(role: Role, request: HttpRequest, answer: Option<Answer>, end: End, ms: u64) -> Description {
+    described_of(role, request, answer, end, ms, Incomplete::default())
+}
+
+fn described_of(
+    role: Role,
+    request: HttpRequest,
+    answer: Option<Answer>,
+    end: End,
+    ms: u64,
+    incomplete: Incomplete,
+) -> Description {
     let opened = Opened {
         id: ExchangeId(1),
         role,
@@ -32,7 +43,7 @@ fn described(role: Role, request: HttpRequest, answer: Option<Answer>, end: End,
         request_body_bytes: None,
         response_body_bytes: None,
         end,
-        incomplete: Incomplete::default(),
+        incomplete,
     };
     crate::spans::describe(&opened, &ended, &Rules::default())
 }
@@ -92,6 +103,10 @@ fn the_status_of_a_grpc_call_is_that_of_its_trailers_else_what_its_end_means() {
             Some("CANCELLED"),
         ),
         (Role::Client, &[], "50m", End::Reset(8), 50, Some("4"), Some("DEADLINE_EXCEEDED")),
+        // The request may have been sent late, or read late.
+        (Role::Client, &[], "150m", End::Reset(8), 120, None, Some("CANCEL")),
+        (Role::Server, &[], "150m", End::Reset(8), 120, None, Some("CANCEL")),
+        (Role::Server, &[], "150m", End::Reset(8), 90, Some("1"), None),
         (Role::Client, &[], "50m", End::Reset(7), 1, Some("14"), Some("UNAVAILABLE")),
         (Role::Client, &[], "50m", End::Reset(2), 1, Some("13"), Some("INTERNAL")),
         (Role::Client, &[], "50m", End::ServerGone, 1, None, Some("server_disconnected")),
@@ -100,6 +115,24 @@ fn the_status_of_a_grpc_call_is_that_of_its_trailers_else_what_its_end_means() {
         let made = call(role, fields, timeout, end, ms);
         assert_eq!(value(&made, "rpc.grpc.status_code").as_deref(), status, "{fields:?} {end:?}");
         assert_eq!(value(&made, "error.type").as_deref(), error, "{fields:?} {end:?}");
+    }
+}
+
+#[test]
+fn a_status_that_may_have_been_told_unseen_is_absent() {
+    let asked = |fields: &[(&str, &'static str)]| HttpRequest {
+        version: "2",
+        fields: fields.iter().map(|(name, value)| ((*name).to_owned(), Bytes::from(*value))).collect(),
+        ..HttpRequest::default()
+    };
+    let answer = Answer::Http(HttpResponse { status: 200, fields: Vec::new(), content_length: None });
+    let call = asked(&[("content-type", "application/grpc")]);
+    let cut = Incomplete { request_head: true, response_head: true, ..Incomplete::default() };
+    for (end, whole) in [(End::Complete, "2"), (End::Reset(8), "1")] {
+        let made = described(Role::Client, call.clone(), Some(answer.clone()), end, 1);
+        assert_eq!(value(&made, "rpc.grpc.status_code").as_deref(), Some(whole));
+        let made = described_of(Role::Client, call.clone(), Some(answer.clone()), end, 1, cut);
+        assert_eq!(value(&made, "rpc.grpc.status_code"), None);
     }
 }
 
