@@ -18,7 +18,9 @@ mod links;
 mod load;
 mod nginx;
 mod operate;
+mod preempt;
 mod python;
+mod sight;
 mod truth;
 
 use crate::runner::Scene;
@@ -33,6 +35,7 @@ pub fn all() -> Vec<Scene> {
         calls::SCENES,
         kinds::SCENES,
         btf::SCENES,
+        sight::SCENES,
         links::SCENES,
         go::SCENES,
         nginx::SCENES,
@@ -40,6 +43,7 @@ pub fn all() -> Vec<Scene> {
         commands::SCENES,
         broken::SCENES,
         operate::SCENES,
+        preempt::SCENES,
         collector::SCENES,
         load::SCENES,
         truth::SCENES,

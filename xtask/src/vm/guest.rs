@@ -32,6 +32,10 @@ pub(super) struct Boot<'a> {
     pub(super) image: &'a Image,
     /// Folder for the console's text and the like.
     pub(super) folder: &'a Path,
+    /// More words for the kernel's command line.
+    pub(super) cmdline: &'a str,
+    /// Processors.
+    pub(super) cpus: u8,
     /// Emulate, though this machine could do without: where costs are counted.
     pub(super) counted: bool,
     /// The guest is ended after that.
@@ -88,9 +92,12 @@ impl Boot<'_> {
     fn qemu(&self, socket: &Path, job: &Path) -> Command {
         let mut qemu = guarded("nice");
         qemu.args(["-n", "10", "qemu-system-x86_64", "-display", "none", "-monitor", "none", "-no-reboot"]);
-        qemu.args(["-nic", "none", "-smp", "1", "-m", MEMORY]);
+        qemu.args(["-nic", "none", "-m", MEMORY, "-smp"]).arg(self.cpus.to_string());
         if has_virtualisation() && !self.counted {
             qemu.args(["-accel", "kvm", "-cpu", "host"]);
+        } else if self.cpus > 1 {
+            // Races are the point: each processor is a thread of the host, and the clock is the host's.
+            qemu.args(["-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max,-erms,-fsrm"]);
         } else {
             // The guest's clock counts its instructions, one per nanosecond. So it is no slow machine to itself, however slow the host
             // is: timers and time slices are in proportion. Where costs are counted, idle time passes at once; where worlds are played
@@ -111,7 +118,8 @@ impl Boot<'_> {
         qemu.arg("-serial").arg(format!("file:{}", self.console().display()));
         qemu.args(["-serial", "stdio"]);
         qemu.arg("-kernel").arg(&self.image.kernel).arg("-initrd").arg(&self.image.initrd);
-        qemu.arg("-append").arg(format!("console=ttyS0 panic=-1 loglevel=5 job={}", job.display()));
+        let words = self.cmdline;
+        qemu.arg("-append").arg(format!("console=ttyS0 panic=-1 loglevel=5 {words} job={}", job.display()));
         qemu
     }
 }
@@ -202,7 +210,20 @@ fn ensure_one_file_system() -> Result<()> {
 
 /// Lines of the kernel that no healthy run has.
 pub(super) fn complaints(console: &Path) -> Vec<String> {
-    const SIGNS: [&str; 6] = ["WARNING:", "BUG:", "Oops", "general protection", "rcu: INFO", "Kernel panic"];
+    const SIGNS: [&str; 12] = [
+        "WARNING:",
+        "BUG:",
+        "Oops",
+        "general protection",
+        "rcu: INFO",
+        "rcu_preempt detected",
+        "Kernel panic",
+        "blocked for more than",
+        "soft lockup",
+        "lock state",
+        "locking dependency",
+        "suspicious RCU",
+    ];
     let text = fs::read(console).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
     text.lines().filter(|line| SIGNS.iter().any(|sign| line.contains(sign))).map(str::to_owned).collect()
