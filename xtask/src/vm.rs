@@ -2,6 +2,7 @@
 //!
 //! Shape: names → per kernel a line for each hook, what differs from what is expected, and the worlds as they end; then one table.
 //! Everything runs in the guest as it runs on the host, from the same files. Emulated, it is 30 to 50 times slower.
+mod arm64;
 mod guest;
 mod matrix;
 
@@ -20,7 +21,7 @@ use std::{
 };
 
 /// Worlds that each kernel plays when none are named.
-const WORLDS: [&str; 4] = ["kernel", "kinds", "btf", "broken"];
+const WORLDS: [&str; 5] = ["kernel", "kinds", "btf", "sight", "broken"];
 /// The same in the part that `cargo xtask test` runs: broken machines are played on the host.
 const SHORT: [&str; 3] = ["kernel", "kinds", "btf"];
 /// Where costs are counted: it has every kind of hook.
@@ -120,6 +121,9 @@ fn boot(kernel: &Kernel, args: &Args) -> Result<Outcome> {
     let image = image(kernel, args.renew)?;
     println!("{}", image.package);
     let folder = folder(kernel)?;
+    if kernel.arch != "amd64" {
+        return arm64::Programs::build()?.boot(&image, kernel, &folder, LIMIT);
+    }
     let boot = Boot {
         image: &image,
         folder: &folder,
@@ -173,9 +177,9 @@ fn folder(kernel: &Kernel) -> Result<PathBuf> {
 }
 
 fn image(kernel: &Kernel, renew: bool) -> Result<Image> {
-    let Kernel { name, series, archive, suite, packages, .. } = kernel;
+    let Kernel { name, series, archive, suite, arch, packages, .. } = kernel;
     let series = series.as_ref().unwrap_or(name);
-    kernels::image(&Source { series, archive, suite, packages }, renew)
+    kernels::image(&Source { series, archive, suite, arch, packages }, renew)
 }
 
 /// What the guest does, from its first program to its last.

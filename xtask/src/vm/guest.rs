@@ -44,44 +44,13 @@ pub(super) struct Boot<'a> {
 
 impl Boot<'_> {
     /// Runs the script in the guest; `look` sees each line it prints.
-    pub(super) fn run(&self, script: &str, mut look: impl FnMut(&str)) -> Result<()> {
+    pub(super) fn run(&self, script: &str, look: impl FnMut(&str)) -> Result<()> {
         ensure_one_file_system()?;
         fs::create_dir_all(self.folder)?;
         let job = self.folder.join("job.sh");
         fs::write(&job, script)?;
         let share = Share::start(self.folder)?;
-        let mut machine = self.qemu(&share.socket, &job);
-        let log = File::create(self.folder.join("qemu.log"))?;
-        let mut qemu =
-            Ended(machine.stdout(Stdio::piped()).stderr(log).spawn().context("start qemu-system-x86_64")?);
-        let stdout = qemu.0.stdout.take().context("a pipe of a child")?;
-        let (sender, lines) = sync_channel(LINES);
-        thread::spawn(move || {
-            let mut reader = BufReader::new(stdout);
-            let mut line = Vec::new();
-            while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
-                line.clear();
-                if sender.send(text).is_err() {
-                    return;
-                }
-            }
-        });
-        let deadline = Instant::now() + self.within;
-        loop {
-            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => look(&line),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => bail!("the guest was ended after {:?}", self.within),
-            }
-        }
-        let status = qemu.0.wait()?;
-        ensure!(
-            status.success(),
-            "QEMU: {status}: {}",
-            crate::setup::log::tail(&self.folder.join("qemu.log"))
-        );
-        Ok(())
+        listen(&mut self.qemu(&share.socket, &job), self.folder, self.within, look)
     }
 
     /// Where the kernel's messages are.
@@ -122,6 +91,41 @@ impl Boot<'_> {
         qemu.arg("-append").arg(format!("console=ttyS0 panic=-1 loglevel=5 {words} job={}", job.display()));
         qemu
     }
+}
+
+/// Runs QEMU to its end; `look` sees each line of its stdout.
+pub(super) fn listen(
+    machine: &mut Command,
+    folder: &Path,
+    within: Duration,
+    mut look: impl FnMut(&str),
+) -> Result<()> {
+    let log = File::create(folder.join("qemu.log"))?;
+    let mut qemu = Ended(machine.stdout(Stdio::piped()).stderr(log).spawn().context("start QEMU")?);
+    let stdout = qemu.0.stdout.take().context("a pipe of a child")?;
+    let (sender, lines) = sync_channel(LINES);
+    thread::spawn(move || {
+        let mut reader = BufReader::new(stdout);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+            line.clear();
+            if sender.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    let deadline = Instant::now() + within;
+    loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => look(&line),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => bail!("the guest was ended after {within:?}"),
+        }
+    }
+    let status = qemu.0.wait()?;
+    ensure!(status.success(), "QEMU: {status}: {}", crate::setup::log::tail(&folder.join("qemu.log")));
+    Ok(())
 }
 
 /// The host's root, read-only, offered on a socket.
@@ -180,7 +184,7 @@ impl Drop for Ended {
 }
 
 /// A command that ends with this process.
-fn guarded(program: &str) -> Command {
+pub(super) fn guarded(program: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--", program]).stdin(Stdio::null());
     command

@@ -25,6 +25,9 @@ pub(super) struct Kernel {
     pub(super) name: String,
     /// Series of the package, where it is not the name.
     pub(super) series: Option<String>,
+    /// Debian's name of its processor.
+    #[serde(default = "amd64")]
+    pub(super) arch: String,
     /// Words for the kernel's command line.
     #[serde(default)]
     pub(super) cmdline: String,
@@ -49,6 +52,10 @@ pub(super) struct Kernel {
 
 const fn one() -> u8 {
     1
+}
+
+fn amd64() -> String {
+    "amd64".to_owned()
 }
 
 /// What `doctor --json` prints, as far as it matters here.
@@ -200,6 +207,11 @@ impl Report {
 }
 
 impl Kernel {
+    /// Is it in the list of what is refused?
+    pub(super) fn refuses(&self, way: &str) -> bool {
+        self.refused.contains_key(way)
+    }
+
     /// Is it refused, and for the reason that is listed?
     fn expects(&self, way: &Way<'_>) -> bool {
         let words = self.refused.get(&way.name);
