@@ -134,7 +134,8 @@ impl Services {
 
 fn programs_under_probes_live_while_agents_come_and_go(world: &mut World) -> Result<()> {
     let services = Services::start(world)?;
-    let seconds = std::env::var("WIRESPAN_LOAD_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let seconds =
+        std::env::var_os("WIRESPAN_LOAD_SECONDS").and_then(|seconds| seconds.to_str()?.parse().ok());
     let end = Instant::now() + seconds.map_or(USUAL, Duration::from_secs);
     let asked = AtomicUsize::new(0);
     loop {
