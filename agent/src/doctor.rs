@@ -3,8 +3,12 @@
 //! Shape: probes → [`Report`], as text or JSON. Every variant is tried by loading it, never by the kernel's version.
 //! Not here: one process (see `explain`).
 mod capabilities;
+mod sight;
 
-pub use self::capabilities::{CAPABILITIES, Capability};
+pub use self::{
+    capabilities::{CAPABILITIES, Capability},
+    sight::{SIGHTS, Seen, Sight},
+};
 
 use crate::attach::{self, HookId, HookReport, Outcome, ProgramReport, Settings, hooks::HOOKS};
 use serde::Serialize;
@@ -69,6 +73,8 @@ pub struct Report {
     pub checks: Vec<Check>,
     /// Hooks.
     pub hooks: Vec<Hook>,
+    /// What the chosen way to see sockets cannot read, each in half a sentence.
+    pub not_read: Vec<String>,
     /// Why hooks could not be tried at all.
     pub error: Option<String>,
 }
@@ -85,15 +91,17 @@ impl Report {
 /// Looks at this machine. Loads programs and unloads them again; observes nobody.
 pub fn examine(settings: &Settings) -> Report {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-    let (hooks, error) = match attach::survey(settings) {
-        Ok(reports) => (hooks(reports), None),
+    let (reports, error) = match attach::survey(settings) {
+        Ok(reports) => (reports, None),
         Err(error) => (Vec::new(), Some(chain(&error))),
     };
+    let not_read = not_read(&reports);
     Report {
         agent: env!("CARGO_PKG_VERSION"),
         kernel,
         checks: checks(Path::new("/"), settings),
-        hooks,
+        hooks: hooks(reports),
+        not_read,
         error,
     }
 }
@@ -102,6 +110,16 @@ pub fn examine(settings: &Settings) -> Report {
 pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// What the best way to see sockets that works here does not read.
+fn not_read(reports: &[HookReport]) -> Vec<String> {
+    let socket = reports.iter().find(|report| report.id == HookId::SocketBytes);
+    let variants = socket.into_iter().flat_map(|report| &report.variants);
+    let kind = variants
+        .filter(|variant| !matches!(variant.outcome, Outcome::Refused { .. }))
+        .find_map(|one| one.kind);
+    kind.into_iter().flat_map(|kind| SIGHTS.iter().filter_map(move |row| row.told(kind))).collect()
 }
 
 fn hooks(reports: Vec<HookReport>) -> Vec<Hook> {
@@ -229,6 +247,12 @@ impl fmt::Display for Report {
                 }
             }
         }
+        if !self.not_read.is_empty() {
+            writeln!(f, "by the way to see sockets that is chosen")?;
+        }
+        for told in &self.not_read {
+            writeln!(f, "  {told}")?;
+        }
         let verdict = if self.is_able() { "wirespan can trace here" } else { "wirespan cannot trace here" };
         writeln!(f, "{verdict}")
     }
@@ -237,6 +261,21 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_chosen_kind_does_not_read_is_told() {
+        use crate::attach::{VariantReport, hooks::Kind};
+        let variant =
+            |kind, outcome| VariantReport { kind: Some(kind), doc: "", outcome, programs: Vec::new() };
+        let variants = vec![
+            variant(Kind::Tracepoints, Outcome::Refused { reason: String::new() }),
+            variant(Kind::Fentry, Outcome::Works),
+            variant(Kind::Syscalls, Outcome::Works),
+        ];
+        let told = not_read(&[HookReport { id: HookId::SocketBytes, needed_for: "", variants }]);
+        assert!(told.contains(&"what the kernel itself encrypts (kTLS): not seen".to_owned()), "{told:?}");
+        assert!(!told.iter().any(|told| told.contains("io_uring")), "{told:?}");
+    }
 
     #[test]
     fn a_machine_without_btf_is_told_what_that_costs() {

@@ -2,12 +2,14 @@
  *
  * calls WAY PORT: each way is a row of the table at the end. Every request is answered with its own path as body, so a
  * client can tell whose answer it got. One thread per connection. `echo` sends back whatever comes, `once` answers one
- * request and exits, `fork` answers in children. Nothing here knows that it is observed.
+ * request and exits, `fork` answers in children, `sealed` in threads that may do nothing but read and write: any other call ends
+ * them. Nothing here knows that it is observed.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -16,8 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -167,6 +171,7 @@ static const struct way ways[] = {
     {"nonblocking", in_nonblocking, out_write},
     {"once", in_read, out_write},
     {"fork", in_read, out_write},
+    {"sealed", in_read, out_write},
     {"echo", in_read, NULL},
 };
 
@@ -183,6 +188,8 @@ static void echo(int fd) {
 static void serve(int fd) {
     char *buffer = malloc(HEAD_MAX), path[4096], head[256], body[8192];
     size_t have = 0;
+    int sealed = !strcmp(way->name, "sealed");
+    if (sealed && prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT)) die("prctl");
     for (;;) {
         char *end;
         while (!(end = memmem(buffer, have, "\r\n\r\n", 4))) {
@@ -199,6 +206,7 @@ static void serve(int fd) {
         if (!strcmp(way->name, "once")) break;
     }
 over:
+    if (sealed) syscall(SYS_exit, 0);
     free(buffer);
 }
 

@@ -33,6 +33,8 @@ pub struct Agent {
     pub process: Process,
     /// From start to `ready`.
     pub start_time: Duration,
+    /// How it sees socket calls: `tracepoints`, `fentry`, `kprobe` or `syscalls`.
+    pub kind: String,
     into: Option<PathBuf>,
 }
 
@@ -114,14 +116,20 @@ impl Start {
             None => Process::start("wirespan", &mut self.command)?,
             Some(path) => Process::start_into_file("wirespan", &mut self.command, File::create(path)?)?,
         };
-        process.wait_for_line("`ready`", |line| line.split_whitespace().any(is_ready))?;
-        Ok(Agent { process, start_time: started.elapsed(), into: self.into })
+        let ready = process.wait_for_line("`ready`", |line| line.split_whitespace().any(is_ready))?;
+        Ok(Agent { process, start_time: started.elapsed(), kind: kind(&ready), into: self.into })
     }
 }
 
 /// The message is the word `ready`, with whatever colours and JSON around it.
 fn is_ready(word: &str) -> bool {
     word.trim_matches(|c: char| !c.is_alphanumeric()) == "ready" || word.contains("\"ready\"")
+}
+
+/// `… ready … hooks=fentry …`, with whatever colours.
+fn kind(ready: &str) -> String {
+    const KINDS: [&str; 4] = ["tracepoints", "fentry", "kprobe", "syscalls"];
+    KINDS.into_iter().find(|kind| ready.contains(kind)).unwrap_or_default().to_owned()
 }
 
 impl Agent {

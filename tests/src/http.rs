@@ -69,6 +69,11 @@ impl Connection {
         Ok(self.stream.get_ref().local_addr()?.port())
     }
 
+    /// Whom we ask.
+    pub fn peer(&self) -> Result<SocketAddr> {
+        Ok(self.stream.get_ref().peer_addr()?)
+    }
+
     /// The next response; `method` decides whether it has a body.
     pub fn response(&mut self, method: &str) -> Result<Response> {
         let status_line = self.line()?;

@@ -18,7 +18,9 @@ mod links;
 mod load;
 mod nginx;
 mod operate;
+mod preempt;
 mod python;
+mod sight;
 mod streams;
 mod truth;
 
@@ -35,6 +37,7 @@ pub fn all() -> Vec<Scene> {
         calls::SCENES,
         kinds::SCENES,
         btf::SCENES,
+        sight::SCENES,
         links::SCENES,
         go::SCENES,
         nginx::SCENES,
@@ -42,6 +45,7 @@ pub fn all() -> Vec<Scene> {
         commands::SCENES,
         broken::SCENES,
         operate::SCENES,
+        preempt::SCENES,
         collector::SCENES,
         load::SCENES,
         truth::SCENES,

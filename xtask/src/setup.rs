@@ -18,7 +18,7 @@ use crate::command::root;
 use anyhow::{Context, Result};
 use std::{
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Instant,
 };
 
@@ -31,6 +31,13 @@ pub(crate) enum Need {
     Program {
         /// What is run.
         program: &'static str,
+        /// What is installed when it is not there.
+        package: &'static str,
+    },
+    /// A file, and the Debian package that brings it.
+    File {
+        /// Where it is.
+        file: &'static str,
         /// What is installed when it is not there.
         package: &'static str,
     },
@@ -56,6 +63,8 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
         match need {
             Need::Kernel => toolchain::ensure()?,
             Need::Program { program, package } => debian::ensure(&[(program, package)])?,
+            Need::File { file, .. } if Path::new(file).exists() => {}
+            Need::File { package, .. } => debian::install(&[package])?,
         }
     }
     Ok(())

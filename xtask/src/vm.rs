@@ -2,6 +2,7 @@
 //!
 //! Shape: names → per kernel a line for each hook, what differs from what is expected, and the worlds as they end; then one table.
 //! Everything runs in the guest as it runs on the host, from the same files. Emulated, it is 30 to 50 times slower.
+mod arm64;
 mod guest;
 mod matrix;
 
@@ -20,7 +21,7 @@ use std::{
 };
 
 /// Worlds that each kernel plays when none are named.
-const WORLDS: [&str; 4] = ["kernel", "kinds", "btf", "broken"];
+const WORLDS: [&str; 5] = ["kernel", "kinds", "btf", "sight", "broken"];
 /// The same in the part that `cargo xtask test` runs: broken machines are played on the host.
 const SHORT: [&str; 3] = ["kernel", "kinds", "btf"];
 /// Where costs are counted: it has every kind of hook.
@@ -42,6 +43,9 @@ pub(crate) struct Args {
     /// Only this shell command, in the repository's folder
     #[arg(long, value_name = "COMMAND")]
     shell: Option<String>,
+    /// How long worlds of load go on, instead of some seconds
+    #[arg(long, value_name = "MINUTES")]
+    minutes: Option<u64>,
     /// Fetch the newest kernel of each series, though there is one
     #[arg(long)]
     renew: bool,
@@ -55,11 +59,21 @@ struct Outcome {
     /// Hooks and ways to have them that work, and that are refused as expected.
     works: usize,
     refused: usize,
-    /// Worlds.
-    worlds: e2e::Tally,
+    /// Worlds, in the order they were played.
+    plays: Vec<Play>,
     /// Everything that is not as it should be.
     faults: Vec<String>,
     /// From the kernel's first instruction to its end.
+    time: Duration,
+}
+
+/// Worlds that were played in one go.
+#[derive(Clone, Debug, Default)]
+struct Play {
+    /// Which, and how socket calls were seen where that was given.
+    title: String,
+    worlds: e2e::Tally,
+    /// On the host's clock.
     time: Duration,
 }
 
@@ -76,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// The part that `cargo xtask test` runs: kernels marked as such, with what was built before.
 pub(crate) fn short() -> Result<e2e::Tally> {
     let world = SHORT.map(str::to_owned).to_vec();
-    let args = Args { names: Vec::new(), world, hook: None, shell: None, renew: false };
+    let args = Args { names: Vec::new(), world, hook: None, shell: None, minutes: None, renew: false };
     kernels_where(&args, |kernel| kernel.short)
 }
 
@@ -107,7 +121,17 @@ fn boot(kernel: &Kernel, args: &Args) -> Result<Outcome> {
     let image = image(kernel, args.renew)?;
     println!("{}", image.package);
     let folder = folder(kernel)?;
-    let boot = Boot { image: &image, folder: &folder, counted: false, within: LIMIT };
+    if kernel.arch != "amd64" {
+        return arm64::Programs::build()?.boot(&image, kernel, &folder, LIMIT);
+    }
+    let boot = Boot {
+        image: &image,
+        folder: &folder,
+        cmdline: &kernel.cmdline,
+        cpus: kernel.cpus,
+        counted: false,
+        within: LIMIT,
+    };
     if let Some(command) = &args.shell {
         boot.run(&script(&image, command)?, |line| println!("  {line}"))?;
         return Ok(Outcome::default());
@@ -115,7 +139,7 @@ fn boot(kernel: &Kernel, args: &Args) -> Result<Outcome> {
     let mut told = Told::default();
     let started = Instant::now();
     let ran = boot.run(&job(&image, kernel, args)?, |line| told.hear(line, kernel));
-    let mut outcome = told.judge(kernel);
+    let mut outcome = told.judge(kernel, plays(kernel, args).len());
     outcome.time = started.elapsed();
     if let Err(error) = ran {
         outcome.faults.push(format!("{error:#}"));
@@ -132,7 +156,7 @@ pub(crate) fn bench() -> Result<()> {
     guest::prepare()?;
     let image = image(kernel, false)?;
     let folder = folder(kernel)?.join("bench");
-    let boot = Boot { image: &image, folder: &folder, counted: true, within: LIMIT };
+    let boot = Boot { image: &image, folder: &folder, cmdline: "", cpus: 1, counted: true, within: LIMIT };
     let mut told = String::new();
     let work = "WIRESPAN_INSTRUCTIONS=1 target/worlds/bench instructions";
     boot.run(&script(&image, work)?, |line| {
@@ -153,23 +177,43 @@ fn folder(kernel: &Kernel) -> Result<PathBuf> {
 }
 
 fn image(kernel: &Kernel, renew: bool) -> Result<Image> {
-    let Kernel { name, archive, suite, packages, .. } = kernel;
-    kernels::image(&Source { series: name, archive, suite, packages }, renew)
+    let Kernel { name, series, archive, suite, arch, packages, .. } = kernel;
+    let series = series.as_ref().unwrap_or(name);
+    kernels::image(&Source { series, archive, suite, arch, packages }, renew)
 }
 
 /// What the guest does, from its first program to its last.
 fn job(image: &Image, kernel: &Kernel, args: &Args) -> Result<String> {
-    let worlds: Vec<&str> =
-        if args.world.is_empty() { WORLDS.to_vec() } else { args.world.iter().map(String::as_str).collect() };
-    // Where nothing can be traced, doctor alone has something to say.
-    let runner = if kernel.chosen.is_some() { "target/worlds/worlds" } else { "echo no worlds:" };
-    let hook = args.hook.as_ref().map_or(String::new(), |hook| format!("WIRESPAN_HOOK={hook} "));
-    let worlds = worlds.join(" ");
-    let work = format!(
-        r#"echo "== doctor"; target/release/wirespan doctor --json
-echo "== worlds"; {hook}{runner} {worlds}"#
-    );
+    let mut work = "echo '== doctor'; target/release/wirespan doctor --json\n".to_owned();
+    let load =
+        args.minutes.map_or(String::new(), |minutes| format!("WIRESPAN_LOAD_SECONDS={} ", minutes * 60));
+    for (hook, worlds) in plays(kernel, args) {
+        let (by, forced) = match hook {
+            Some(hook) => (format!(" by {hook}"), format!("WIRESPAN_HOOK={hook} ")),
+            None => (String::new(), String::new()),
+        };
+        let worlds = worlds.join(" ");
+        work.push_str(&format!("echo '== {worlds}{by}'; {load}{forced}target/worlds/worlds {worlds}\n"));
+    }
     script(image, &work)
+}
+
+/// Worlds that are played together, each time with the way in which socket calls are seen, if that is given. Where nothing can be
+/// traced there are none: doctor alone has something to say.
+fn plays<'a>(kernel: &'a Kernel, args: &'a Args) -> Vec<(Option<&'a str>, Vec<&'a str>)> {
+    fn words(list: &[String]) -> Vec<&str> {
+        list.iter().map(String::as_str).collect()
+    }
+    if kernel.chosen.is_none() {
+        return Vec::new();
+    }
+    if !args.world.is_empty() {
+        return vec![(args.hook.as_deref(), words(&args.world))];
+    }
+    let usual = kernel.worlds.as_ref().map_or(WORLDS.to_vec(), |worlds| words(worlds));
+    // First, as the last of the usual worlds take away what cannot be given back.
+    let by_kind = kernel.http.iter().map(|hook| (Some(hook.as_str()), vec!["http"]));
+    by_kind.chain([(args.hook.as_deref(), usual)]).collect()
 }
 
 /// The work, in a guest that looks like a machine.
@@ -197,7 +241,9 @@ echo o >/proc/sysrq-trigger; sleep 10
 #[derive(Default)]
 struct Told {
     report: Option<Report>,
-    worlds: Option<e2e::Tally>,
+    plays: Vec<Play>,
+    /// What is played now, and since when.
+    now: Option<(String, Instant)>,
     ended: bool,
 }
 
@@ -213,12 +259,17 @@ impl Told {
         }
         println!("  {line}");
         self.ended |= line == "== end";
-        if let Some(tally) = e2e::tally(line) {
-            self.worlds = Some(tally);
+        if let Some(title) = line.strip_prefix("== ") {
+            self.now = Some((title.to_owned(), Instant::now()));
+        }
+        if let Some(worlds) = e2e::tally(line)
+            && let Some((title, since)) = self.now.take()
+        {
+            self.plays.push(Play { title, worlds, time: since.elapsed() });
         }
     }
 
-    fn judge(self, kernel: &Kernel) -> Outcome {
+    fn judge(self, kernel: &Kernel, plays: usize) -> Outcome {
         let mut outcome = Outcome::default();
         match &self.report {
             Some(report) => {
@@ -228,13 +279,13 @@ impl Told {
             }
             None => outcome.faults.push("doctor said nothing".to_owned()),
         }
-        match self.worlds {
-            None if kernel.chosen.is_none() => {}
-            Some(tally) if tally.failed > 0 => outcome.faults.push(format!("{} worlds failed", tally.failed)),
-            Some(_) => {}
-            None => outcome.faults.push("the worlds did not sum up".to_owned()),
+        for play in self.plays.iter().filter(|play| play.worlds.failed > 0) {
+            outcome.faults.push(format!("{}: {} worlds failed", play.title, play.worlds.failed));
         }
-        outcome.worlds = self.worlds.unwrap_or_default();
+        if self.plays.len() != plays {
+            outcome.faults.push(format!("{} of {plays} runs of worlds summed up", self.plays.len()));
+        }
+        outcome.plays = self.plays;
         if !self.ended {
             outcome.faults.push("the job did not come to its end".to_owned());
         }
@@ -242,22 +293,27 @@ impl Told {
     }
 }
 
+/// The matrix: a line per kernel, and one per run of worlds.
 fn print(outcomes: &[(&Kernel, Outcome)]) {
     println!(
-        "{:<8} {:<32} {:>5} {:>7} {:>6} {:>6} {:>6} {:>5}",
-        "kernel", "release", "hooks", "refused", "worlds", "failed", "faults", "s"
+        "{:<14} {:<32} {:>6} {:>8} {:>7} {:>7} {:>6}",
+        "kernel", "release, or worlds", "passed", "expected", "skipped", "failed", "s"
     );
+    let row = |name: &str, what: &str, counts: [String; 4], time: Duration| {
+        let [passed, expected, skipped, failed] = counts;
+        let s = time.as_secs();
+        println!("{name:<14} {what:<32} {passed:>6} {expected:>8} {skipped:>7} {failed:>7} {s:>6}");
+    };
     for (kernel, outcome) in outcomes {
-        println!(
-            "{:<8} {:<32} {:>5} {:>7} {:>6} {:>6} {:>6} {:>5}",
-            kernel.name,
-            outcome.release,
-            outcome.works,
-            outcome.refused,
-            outcome.worlds.passed,
-            outcome.worlds.failed,
-            outcome.faults.len(),
-            outcome.time.as_secs()
-        );
+        // Hooks, and ways to have them.
+        let hooks = [outcome.works, outcome.refused].map(|count| count.to_string());
+        let [works, refused] = hooks;
+        let faults = outcome.faults.len().to_string();
+        row(&kernel.name, &outcome.release, [works, refused, String::new(), faults], outcome.time);
+        for play in &outcome.plays {
+            let e2e::Tally { passed, failed, skipped } = play.worlds;
+            let counts = [passed.to_string(), String::new(), skipped.to_string(), failed.to_string()];
+            row("", &play.title, counts, play.time);
+        }
     }
 }

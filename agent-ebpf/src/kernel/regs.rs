@@ -1,52 +1,23 @@
 //! The running system call: its number and arguments, from the registers saved at its entry.
 //!
-//! Source: arch/x86/include/asm/ptrace.h, arch/x86/entry/syscalls/syscall_64.tbl (v6.18). x86-64 only.
+//! Shape: what differs between processors is in a file for each, with the registers at a probe in a program's code.
+#[cfg(bpf_target_arch = "aarch64")]
+#[path = "regs/aarch64.rs"]
+mod arch;
+#[cfg(not(bpf_target_arch = "aarch64"))]
+#[path = "regs/x86_64.rs"]
+mod arch;
+
+pub(crate) use arch::{COMPAT, Registers, number};
+
 use crate::kernel::{
-    access::{Access, Probed, Typed},
+    access::{Access, Typed},
     task::Task,
 };
+use arch::{ARGUMENTS, NUMBER};
 use aya_ebpf::helpers::generated;
-use core::{ffi::c_void, mem::offset_of};
-use wirespan_common::{event::register, reason::Reason};
-
-/// `struct pt_regs` of x86-64.
-#[repr(C)]
-struct PtRegs {
-    r15: u64,
-    r14: u64,
-    r13: u64,
-    r12: u64,
-    bp: u64,
-    bx: u64,
-    r11: u64,
-    r10: u64,
-    r9: u64,
-    r8: u64,
-    ax: u64,
-    cx: u64,
-    dx: u64,
-    si: u64,
-    di: u64,
-    orig_ax: u64,
-    ip: u64,
-}
-
-/// Numbers of the calls that move bytes of a socket.
-pub(crate) mod number {
-    pub(crate) const READ: u64 = 0;
-    pub(crate) const WRITE: u64 = 1;
-    pub(crate) const READV: u64 = 19;
-    pub(crate) const WRITEV: u64 = 20;
-    pub(crate) const SENDTO: u64 = 44;
-    pub(crate) const RECVFROM: u64 = 45;
-    pub(crate) const SENDMSG: u64 = 46;
-    pub(crate) const RECVMSG: u64 = 47;
-    pub(crate) const SPLICE: u64 = 275;
-    pub(crate) const RECVMMSG: u64 = 299;
-    pub(crate) const SENDMMSG: u64 = 307;
-    pub(crate) const PREADV2: u64 = 327;
-    pub(crate) const PWRITEV2: u64 = 328;
-}
+use core::ffi::c_void;
+use wirespan_common::reason::Reason;
 
 /// A running system call.
 #[derive(Clone, Copy)]
@@ -63,120 +34,47 @@ impl SystemCall {
         Self { regs: (regs as *const u8) }
     }
 
-    /// Its number; `None` if no call is running: a kernel thread or io_uring worker, which has no user instruction pointer,
-    /// or work done on the way back to user space (io_uring completions), when `ax` already holds the call's result.
+    /// Its number; `None` if no call is running.
     #[inline(always)]
     pub(crate) fn number(self) -> Result<Option<u64>, Reason> {
-        const ENOSYS: i64 = 38;
-        let ax: u64 = Typed::read(self.regs, offset_of!(PtRegs, ax) as u32)?;
-        let ip: u64 = Typed::read(self.regs, offset_of!(PtRegs, ip) as u32)?;
-        if ax as i64 != -ENOSYS || ip == 0 {
-            return Ok(None);
-        }
-        Ok(Some(self.returned_number()?))
+        if arch::is_running(self.regs)? { Ok(Some(self.returned_number()?)) } else { Ok(None) }
     }
 
-    /// Its number at its exit.
+    /// Its number at its exit. It has 32 bits.
     #[inline(always)]
     pub(crate) fn returned_number(self) -> Result<u64, Reason> {
-        Typed::read(self.regs, offset_of!(PtRegs, orig_ax) as u32)
+        let number: u32 = Typed::read(self.regs, NUMBER)?;
+        Ok(u64::from(number))
     }
 
     /// First argument: the file descriptor.
     #[inline(always)]
     pub(crate) fn first(self) -> Result<u64, Reason> {
-        Typed::read(self.regs, offset_of!(PtRegs, di) as u32)
+        Typed::read(self.regs, ARGUMENTS[0])
     }
 
     /// Second argument: the buffer, iovec, msghdr or mmsghdr.
     #[inline(always)]
     pub(crate) fn second(self) -> Result<u64, Reason> {
-        Typed::read(self.regs, offset_of!(PtRegs, si) as u32)
+        Typed::read(self.regs, ARGUMENTS[1])
     }
 
     /// Third argument: its length or count.
     #[inline(always)]
     pub(crate) fn third(self) -> Result<u64, Reason> {
-        Typed::read(self.regs, offset_of!(PtRegs, dx) as u32)
+        Typed::read(self.regs, ARGUMENTS[2])
     }
 
     /// Fourth argument: the flags of `recvfrom` and `recvmmsg`.
     #[inline(always)]
     pub(crate) fn fourth(self) -> Result<u64, Reason> {
-        Typed::read(self.regs, offset_of!(PtRegs, r10) as u32)
+        Typed::read(self.regs, ARGUMENTS[3])
     }
 
     /// Fifth argument: the time limit of `recvmmsg`.
     #[inline(always)]
     pub(crate) fn fifth(self) -> Result<u64, Reason> {
-        Typed::read(self.regs, offset_of!(PtRegs, r8) as u32)
-    }
-}
-
-/// The registers of a program at a probe in its code.
-#[derive(Clone, Copy)]
-pub(crate) struct Registers(*const u8);
-
-impl Registers {
-    /// From the probe's context.
-    #[inline(always)]
-    pub(crate) fn of_probe(context: *mut c_void) -> Self {
-        Self(context.cast_const().cast())
-    }
-
-    /// `RAX`.
-    #[inline(always)]
-    pub(crate) fn ax(self) -> Result<u64, Reason> {
-        Typed::read(self.0, offset_of!(PtRegs, ax) as u32)
-    }
-
-    /// `RBX`.
-    #[inline(always)]
-    pub(crate) fn bx(self) -> Result<u64, Reason> {
-        Typed::read(self.0, offset_of!(PtRegs, bx) as u32)
-    }
-
-    /// The one that user space named when it attached the probe, by [`register`].
-    #[inline(always)]
-    pub(crate) fn named(self, number: u64) -> Result<u64, Reason> {
-        let place = match number {
-            register::AX => offset_of!(PtRegs, ax),
-            register::BX => offset_of!(PtRegs, bx),
-            register::BP => offset_of!(PtRegs, bp),
-            register::DI => offset_of!(PtRegs, di),
-            register::R12 => offset_of!(PtRegs, r12),
-            register::R13 => offset_of!(PtRegs, r13),
-            register::R14 => offset_of!(PtRegs, r14),
-            register::R15 => offset_of!(PtRegs, r15),
-            register::SI => offset_of!(PtRegs, si),
-            _ => return Err(Reason::Internal),
-        };
-        // The verifier wants a load from the context to be at a place that it knows.
-        Probed::read(self.0, place as u32)
-    }
-
-    /// `RCX`.
-    #[inline(always)]
-    pub(crate) fn cx(self) -> Result<u64, Reason> {
-        Typed::read(self.0, offset_of!(PtRegs, cx) as u32)
-    }
-
-    /// `RSI`.
-    #[inline(always)]
-    pub(crate) fn si(self) -> Result<u64, Reason> {
-        Typed::read(self.0, offset_of!(PtRegs, si) as u32)
-    }
-
-    /// `R8`.
-    #[inline(always)]
-    pub(crate) fn r8(self) -> Result<u64, Reason> {
-        Typed::read(self.0, offset_of!(PtRegs, r8) as u32)
-    }
-
-    /// `R14`.
-    #[inline(always)]
-    pub(crate) fn r14(self) -> Result<u64, Reason> {
-        Typed::read(self.0, offset_of!(PtRegs, r14) as u32)
+        Typed::read(self.regs, ARGUMENTS[4])
     }
 }
 

@@ -2,6 +2,7 @@
 use crate::kernel::{
     access::{Access, Typed},
     globals::{offset, setting},
+    regs::COMPAT,
 };
 use aya_ebpf::helpers::{bpf_probe_read_kernel_str_bytes, generated};
 use wirespan_common::reason::Reason;
@@ -71,12 +72,11 @@ impl Task {
         Ok((Typed::read(mm, offset!(mm_arg_start))?, Typed::read(mm, offset!(mm_arg_end))?))
     }
 
-    /// Is a 32-bit system call running? Source: arch/x86/include/asm/thread_info.h `TS_COMPAT`.
+    /// Is a 32-bit system call running?
     #[inline(always)]
     pub(crate) fn in_compat_call(self) -> Result<bool, Reason> {
-        const TS_COMPAT: u32 = 2;
         let status: u32 = Typed::read(self.0, offset!(task_status))?;
-        Ok(status & TS_COMPAT != 0)
+        Ok(status & COMPAT != 0)
     }
 
     /// Start of the running thread's own storage in user memory.

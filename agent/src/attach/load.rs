@@ -117,6 +117,9 @@ impl Loader {
             return Err(format!("this kernel has no {}", missing.join(", ")));
         }
         variant.attachments.iter().try_for_each(|attachment| self.facts.offer(attachment.point))?;
+        if variant.kind == Some(Kind::Kprobe) {
+            offer_kprobes()?;
+        }
         let programs: Result<_, _> =
             variant.attachments.iter().map(|attachment| self.attach_one(attachment)).collect();
         programs.inspect_err(|_| self.detach(variant))
@@ -168,6 +171,14 @@ fn attach_fexit(program: &mut Program, function: &str, btf: &Btf) -> Result<Dura
     let program: &mut FExit = program.try_into()?;
     let load_time = timed(|| program.load(function, btf))?;
     program.attach().map(|_| load_time)
+}
+
+/// An operator may have switched all kprobes off: they can be attached then, and never fire. Source: kernel/kprobes.c
+/// `debugfs_kprobe_init` (v6.18).
+fn offer_kprobes() -> Result<(), String> {
+    const SWITCH: &str = "/sys/kernel/debug/kprobes/enabled";
+    let is_off = fs::read_to_string(SWITCH).is_ok_and(|text| text.trim() == "0");
+    if is_off { Err(format!("kprobes are switched off by {SWITCH}")) } else { Ok(()) }
 }
 
 fn attach_kprobe(program: &mut Program, function: &str) -> Result<Duration, ProgramError> {

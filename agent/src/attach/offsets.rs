@@ -17,6 +17,10 @@ const FORMER_NAMES: &[(&str, &[&str])] = &[
     ("task_start_boottime", &["real_start_time"]), // before 5.5
 ];
 
+/// Names of fields that arm64 uses for the same thing.
+const ARM64_NAMES: &[(&str, &[&str])] =
+    &[("task_fsbase", &["thread.uw.tp_value"]), ("task_status", &["thread_info.flags"])];
+
 /// What BTF says about this kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -51,6 +55,9 @@ impl Facts {
                 if !self.functions.contains_key(function) =>
             {
                 Err(format!("this kernel has no function {function}"))
+            }
+            Point::Uprobe if !cfg!(target_arch = "x86_64") => {
+                Err("places in the code of programs are known for x86-64 only".to_owned())
             }
             Point::BtfTracepoint { .. }
             | Point::Kprobe(_)
@@ -114,8 +121,10 @@ pub fn resolve(
 }
 
 fn offset(btf: &Btf<'_>, structure: u32, field: &str, path: &str) -> Option<u32> {
-    let former = FORMER_NAMES.iter().find(|(name, _)| *name == field).map_or(&[][..], |(_, names)| names);
-    std::iter::once(path).chain(former.iter().copied()).find_map(|path| btf.member(structure, path))
+    let here = if cfg!(target_arch = "aarch64") { ARM64_NAMES } else { &[] };
+    let others =
+        FORMER_NAMES.iter().chain(here).filter(|(name, _)| *name == field).flat_map(|(_, names)| *names);
+    std::iter::once(path).chain(others.copied()).find_map(|path| btf.member(structure, path))
 }
 
 fn kernel(

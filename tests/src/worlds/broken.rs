@@ -2,17 +2,26 @@
 //!
 //! Shape: a command that takes something away, with `wirespan` as its last program → `doctor --json`, and spans. What a kernel cannot
 //! give back (lockdown), or what is the whole machine's (sysctl), is only played in guests, which say so by `WIRESPAN_GUEST`.
-use super::scenes;
+use super::{
+    links::{drive, no_wrong_parent},
+    scenes,
+};
 use crate::{
     expect::server,
     http::Connection,
-    process::output,
+    process::{command, output},
     runner::Skip,
-    world::{App, World},
+    span::Span,
+    world::{App, World, free_port, goroutines, need, repository},
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::{fs, process::Command};
+use std::{
+    fs,
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::Command,
+};
 use wirespan::doctor::{CAPABILITIES, Capability};
 
 scenes! { "broken":
@@ -25,7 +34,10 @@ scenes! { "broken":
     btf_from_a_file_does_where_the_kernel_hides_its_own,
     a_small_limit_of_locked_memory_is_no_obstacle,
     a_read_only_machine_is_traced,
+    sealed_programs_are_traced_by_sockets_and_probes_and_live,
     sysctls_that_forbid_others_forbid_nothing_to_the_agent,
+    switched_off_kprobes_are_not_taken_for_working_ones,
+    cgroup_v1_alone_or_no_cgroups_at_all_are_no_obstacle,
     lockdown_costs_what_doctor_says,
 }
 
@@ -257,14 +269,108 @@ fn sysctls_that_forbid_others_forbid_nothing_to_the_agent(world: &mut World) -> 
     need_guest()?;
     let app = world.calls("read-write")?;
     for (key, value) in [
+        ("perf_event_paranoid", "-1"),
         ("perf_event_paranoid", "0"),
+        ("perf_event_paranoid", "1"),
+        ("perf_event_paranoid", "2"),
+        ("perf_event_paranoid", "3"),
         ("perf_event_paranoid", "4"),
+        ("unprivileged_bpf_disabled", "0"),
+        ("unprivileged_bpf_disabled", "2"),
+        // It cannot go back from here.
         ("unprivileged_bpf_disabled", "1"),
         ("kptr_restrict", "2"),
     ] {
         fs::write(format!("/proc/sys/kernel/{key}"), value)?;
         let agent = world.observe(app)?;
-        is_traced(&agent, app, &format!("/{key}")).with_context(|| key.to_owned())?;
+        is_traced(&agent, app, &format!("/{key}/{value}")).with_context(|| format!("{key} is {value}"))?;
+    }
+    Ok(())
+}
+
+fn switched_off_kprobes_are_not_taken_for_working_ones(world: &mut World) -> Result<()> {
+    const DEBUGFS: &str = "/sys/kernel/debug";
+    const SWITCH: &str = "/sys/kernel/debug/kprobes/enabled";
+    need_guest()?;
+    if !Path::new(SWITCH).exists() {
+        output(Command::new("mount").args(["-t", "debugfs", "debugfs", DEBUGFS]), 0)?;
+    }
+    let before = Doctor::ask(world, &[], &[])?.kinds();
+    fs::write(SWITCH, "0").context(SWITCH)?;
+    let doctor = Doctor::ask(world, &[], &[])?;
+    let left: Vec<String> = before.into_iter().filter(|kind| kind != "kprobe").collect();
+    ensure!(doctor.kinds() == left, "{:?} are left, not {left:?}", doctor.kinds());
+    let reason = doctor.ways().into_iter().find(|(name, _)| name == "socket-bytes/kprobe refused");
+    let (_, reason) = reason.context("kprobe is not refused")?;
+    ensure!(reason.contains("switched off"), "doctor says of kprobe: {reason}");
+    let app = world.calls("read-write")?;
+    let agent = world.observe(app)?;
+    is_traced(&agent, app, "/kprobes-off")?;
+    agent.stop()?;
+    Ok(fs::write(SWITCH, "1")?)
+}
+
+fn cgroup_v1_alone_or_no_cgroups_at_all_are_no_obstacle(world: &mut World) -> Result<()> {
+    const FOLDER: &str = "/sys/fs/cgroup";
+    const V1: &str = "mount -t tmpfs tmpfs /sys/fs/cgroup && cd /sys/fs/cgroup && mkdir pids systemd \
+        && mount -t cgroup -o pids pids pids && mount -t cgroup -o none,name=systemd systemd systemd \
+        && mkdir pids/box systemd/box";
+    need_guest()?;
+    output(Command::new("umount").arg(FOLDER), 0)?;
+    let app = world.calls("read-write")?;
+    let agent = world.observe(app)?;
+    is_traced(&agent, app, "/no-cgroups")?;
+    agent.stop()?;
+    output(Command::new("sh").args(["-c", V1]), 0)?;
+    for kind in ["pids", "systemd"] {
+        fs::write(format!("{FOLDER}/{kind}/box/cgroup.procs"), app.pid.to_string())?;
+    }
+    let agent = world.observe(app)?;
+    is_traced(&agent, app, "/cgroup-v1")
+}
+
+/// A container's filter does not know the calls by which newer kernels run probes: no probe may end the program.
+fn sealed_programs_are_traced_by_sockets_and_probes_and_live(world: &mut World) -> Result<()> {
+    need("node")?;
+    let (sealed, apps) = (world.compile("sealed.c")?, repository()?.join("tests/apps"));
+    let mut start = |name: &str, program: PathBuf, arguments: &[String]| {
+        let port = free_port()?;
+        let mut command = command(&sealed);
+        command.arg(program);
+        if name.contains('.') {
+            command.arg(apps.join(name));
+        }
+        world.serve(name, port, command.arg(port.to_string()).args(arguments))
+    };
+    let to = |app: App| app.port.to_string();
+    let back = start("contexts.py", "python3".into(), &["0".to_owned(), "task".to_owned()])?;
+    let go = start("goroutines", goroutines()?, &[to(back)])?;
+    let node = start("timers.js", "node".into(), &[to(back)])?;
+    let python = start("contexts.py", "python3".into(), &[to(back), "task".to_owned()])?;
+    let fronts = [go, node, python];
+    let agent =
+        fronts.iter().fold(world.agent()?.port(back.port), |start, app| start.port(app.port)).start()?;
+    // Probes are there when births are seen, which the calls of a first request may precede.
+    for round in 0..3 {
+        for (n, front) in fronts.into_iter().enumerate() {
+            drive(front, 2, 5, |client, each| format!("/front/seq/{round}-{n}-{client}-{each}"))?;
+        }
+    }
+    // A program that was ended would not answer.
+    fronts.iter().try_for_each(|front| TcpStream::connect(front.address()).map(drop))?;
+    let finished = agent.stop()?;
+    let linked = no_wrong_parent(&finished.spans)?;
+    for front in fronts {
+        let pid = front.pid.to_string();
+        let is_linked = |span: &Span| {
+            let of_front = span.resource.get("process.pid").is_some_and(|of| *of == pid);
+            of_front && span.kind == "client" && !span.parent_id.is_empty()
+        };
+        let unparented = finished.of_class("unparented");
+        ensure!(
+            finished.spans.iter().any(is_linked),
+            "no call of {pid} has a parent, {linked} have: {unparented:?}"
+        );
     }
     Ok(())
 }

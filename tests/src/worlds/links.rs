@@ -30,7 +30,7 @@ fn marker(span: &Span) -> &str {
 }
 
 /// Nothing false: a parent has the child's own marker, and is there. Gives how many children have a parent.
-fn no_wrong_parent(spans: &[Span]) -> Result<usize> {
+pub(super) fn no_wrong_parent(spans: &[Span]) -> Result<usize> {
     let by_id: HashMap<&str, &Span> = spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
     let mut markers: HashMap<&str, &str> = HashMap::new();
     let mut linked = 0;

@@ -25,6 +25,10 @@ const PROGRAMS: [(&str, &str); 8] = [
 ];
 /// Modules without which the guest cannot reach the host's files; what they depend on comes with them.
 const MODULES: [&str; 3] = ["virtio_pci", "virtiofs", "overlay"];
+/// The processor whose guests share this machine's files.
+const OWN: &str = "amd64";
+/// Where the user land of other guests is from.
+const USER_LAND: (&str, &str, &str) = ("debian", "bookworm", "busybox-static");
 /// Runs in the image, before the host's root is there: `job` comes from the kernel's command line.
 const INIT: &str = r#"#!/bin/busybox sh
 b=/bin/busybox
@@ -49,6 +53,8 @@ pub(crate) struct Source<'a> {
     pub(crate) archive: &'a str,
     /// Debian's suite.
     pub(crate) suite: &'a str,
+    /// Debian's name of the processor: `amd64` or `arm64`.
+    pub(crate) arch: &'a str,
     /// What the packages' names begin with, before the series.
     pub(crate) packages: &'a [String],
 }
@@ -64,6 +70,16 @@ pub(crate) struct Image {
     pub(crate) modules: PathBuf,
     /// Name of the first package, with the full version.
     pub(crate) package: String,
+    folder: PathBuf,
+}
+
+impl Image {
+    /// busybox for the image's processor, where that is not this machine's.
+    pub(crate) fn busybox(&self) -> Result<PathBuf> {
+        let path = self.folder.join("root/bin/busybox");
+        ensure!(path.is_file(), "{} is missing", path.display());
+        Ok(path)
+    }
 }
 
 /// The image of a series: what is there, or the newest that the mirror has.
@@ -71,7 +87,10 @@ pub(crate) fn image(source: &Source<'_>, renew: bool) -> Result<Image> {
     debian::ensure(&PROGRAMS)?;
     let _lock = lock()?;
     let cache = cache()?.canonicalize()?.join("vm");
-    let folder = cache.join(source.series);
+    let folder = match source.arch {
+        OWN => cache.join(source.series),
+        other => cache.join(format!("{}-{other}", source.series)),
+    };
     if !renew && let Some(image) = made(&folder)? {
         return Ok(image);
     }
@@ -94,6 +113,7 @@ fn made(folder: &Path) -> Result<Option<Image>> {
         initrd: folder.join("initrd"),
         modules: folder.join("root/lib/modules"),
         package,
+        folder: folder.to_path_buf(),
     }))
 }
 
@@ -120,7 +140,12 @@ fn make(source: &Source<'_>, cache: &Path, folder: &Path) -> Result<()> {
     ];
     let kernel = places.iter().find(|path| path.is_file()).context("the package has no vmlinuz")?;
     fs::copy(kernel, folder.join("vmlinuz"))?;
-    initrd(&root, &release, folder)?;
+    if source.arch == OWN {
+        initrd(&root, &release, folder)?;
+    } else {
+        // Its image is made of what is to run in it (see `vm/arm64.rs`).
+        fs::copy(root.join("bin/busybox"), folder.join("initrd")).context("the package has no busybox")?;
+    }
     let mut sums = Command::new("sha256sum");
     let sums = capture(sums.args(["vmlinuz", "initrd"]).current_dir(folder))?;
     ensure!(sums.status.success(), "sha256sum failed");
@@ -139,22 +164,28 @@ fn fetch(source: &Source<'_>, cache: &Path, folder: &Path) -> Result<Vec<String>
         let known = capture(apt.command("apt-cache").args(["pkgnames", package]))?;
         let known = String::from_utf8_lossy(&known.stdout).into_owned();
         let prefix = format!("{package}-{}.", source.series);
-        let newest = newest(known.lines().filter(|name| name.starts_with(&prefix)));
-        names.push(newest.with_context(|| format!("{} has no {prefix}*-cloud-amd64", source.suite))?);
+        let newest = newest(known.lines().filter(|name| name.starts_with(&prefix)), source.arch);
+        let cloud = format!("{prefix}*-cloud-{}", source.arch);
+        names.push(newest.with_context(|| format!("{} has no {cloud}", source.suite))?);
     }
-    log::run(
-        apt.command("apt-get").args(["-q", "download"]).args(&names).current_dir(folder),
-        &cache.join("apt.log"),
-    )?;
+    let log = cache.join("apt.log");
+    log::run(apt.command("apt-get").args(["-q", "download"]).args(&names).current_dir(folder), &log)?;
+    if source.arch != OWN {
+        let (archive, suite, package) = USER_LAND;
+        let apt = Apt::new(&Source { archive, suite, ..*source }, cache)?;
+        log::run(apt.command("apt-get").args(["-q", "update"]), &log)?;
+        log::run(apt.command("apt-get").args(["-q", "download", package]).current_dir(folder), &log)?;
+    }
     Ok(names)
 }
 
 /// The name with the highest version, of those for virtual machines.
-fn newest<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+fn newest<'a>(names: impl Iterator<Item = &'a str>, arch: &str) -> Option<String> {
+    let cloud = format!("-cloud-{arch}");
     let version = |name: &str| -> Vec<u32> {
         name.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
     };
-    names.filter(|name| name.ends_with("-cloud-amd64")).max_by_key(|name| version(name)).map(str::to_owned)
+    names.filter(|name| name.ends_with(&cloud)).max_by_key(|name| version(name)).map(str::to_owned)
 }
 
 /// apt with sources, lists and downloads of its own.
@@ -164,13 +195,14 @@ struct Apt {
 
 impl Apt {
     fn new(source: &Source<'_>, cache: &Path) -> Result<Self> {
-        let folder = cache.join("apt").join(source.suite);
+        let folder = cache.join("apt").join(format!("{}-{}", source.suite, source.arch));
         for part in ["lists/partial", "archives/partial"] {
             fs::create_dir_all(folder.join(part))?;
         }
         let list = folder.join("sources.list");
         let line = format!(
-            "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {} {} main\n",
+            "deb [arch={} signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {} {} main\n",
+            source.arch,
             mirror(source.archive)?,
             source.suite
         );
@@ -181,6 +213,8 @@ impl Apt {
             "Dir::Etc::SourceParts=-".to_owned(),
             format!("Dir::State::Lists={folder}/lists"),
             format!("Dir::Cache={folder}"),
+            format!("APT::Architecture={}", source.arch),
+            format!("APT::Architectures={}", source.arch),
             // Downloads go to a folder of root's.
             "APT::Sandbox::User=root".to_owned(),
         ];
@@ -276,7 +310,7 @@ mod tests {
             "linux-image-6.12.117+deb12-cloud-amd64-dbg",
             "linux-image-6.12.200+deb12-amd64",
         ];
-        assert_eq!(newest(names.into_iter()).unwrap(), "linux-image-6.12.117+deb12-cloud-amd64");
-        assert_eq!(newest(std::iter::empty()), None);
+        assert_eq!(newest(names.into_iter(), "amd64").unwrap(), "linux-image-6.12.117+deb12-cloud-amd64");
+        assert_eq!(newest(std::iter::empty(), "amd64"), None);
     }
 }

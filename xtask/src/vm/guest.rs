@@ -32,6 +32,10 @@ pub(super) struct Boot<'a> {
     pub(super) image: &'a Image,
     /// Folder for the console's text and the like.
     pub(super) folder: &'a Path,
+    /// More words for the kernel's command line.
+    pub(super) cmdline: &'a str,
+    /// Processors.
+    pub(super) cpus: u8,
     /// Emulate, though this machine could do without: where costs are counted.
     pub(super) counted: bool,
     /// The guest is ended after that.
@@ -40,44 +44,13 @@ pub(super) struct Boot<'a> {
 
 impl Boot<'_> {
     /// Runs the script in the guest; `look` sees each line it prints.
-    pub(super) fn run(&self, script: &str, mut look: impl FnMut(&str)) -> Result<()> {
+    pub(super) fn run(&self, script: &str, look: impl FnMut(&str)) -> Result<()> {
         ensure_one_file_system()?;
         fs::create_dir_all(self.folder)?;
         let job = self.folder.join("job.sh");
         fs::write(&job, script)?;
         let share = Share::start(self.folder)?;
-        let mut machine = self.qemu(&share.socket, &job);
-        let log = File::create(self.folder.join("qemu.log"))?;
-        let mut qemu =
-            Ended(machine.stdout(Stdio::piped()).stderr(log).spawn().context("start qemu-system-x86_64")?);
-        let stdout = qemu.0.stdout.take().context("a pipe of a child")?;
-        let (sender, lines) = sync_channel(LINES);
-        thread::spawn(move || {
-            let mut reader = BufReader::new(stdout);
-            let mut line = Vec::new();
-            while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
-                line.clear();
-                if sender.send(text).is_err() {
-                    return;
-                }
-            }
-        });
-        let deadline = Instant::now() + self.within;
-        loop {
-            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => look(&line),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => bail!("the guest was ended after {:?}", self.within),
-            }
-        }
-        let status = qemu.0.wait()?;
-        ensure!(
-            status.success(),
-            "QEMU: {status}: {}",
-            crate::setup::log::tail(&self.folder.join("qemu.log"))
-        );
-        Ok(())
+        listen(&mut self.qemu(&share.socket, &job), self.folder, self.within, look)
     }
 
     /// Where the kernel's messages are.
@@ -88,9 +61,12 @@ impl Boot<'_> {
     fn qemu(&self, socket: &Path, job: &Path) -> Command {
         let mut qemu = guarded("nice");
         qemu.args(["-n", "10", "qemu-system-x86_64", "-display", "none", "-monitor", "none", "-no-reboot"]);
-        qemu.args(["-nic", "none", "-smp", "1", "-m", MEMORY]);
+        qemu.args(["-nic", "none", "-m", MEMORY, "-smp"]).arg(self.cpus.to_string());
         if has_virtualisation() && !self.counted {
             qemu.args(["-accel", "kvm", "-cpu", "host"]);
+        } else if self.cpus > 1 {
+            // Races are the point: each processor is a thread of the host, and the clock is the host's.
+            qemu.args(["-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max,-erms,-fsrm"]);
         } else {
             // The guest's clock counts its instructions, one per nanosecond. So it is no slow machine to itself, however slow the host
             // is: timers and time slices are in proportion. Where costs are counted, idle time passes at once; where worlds are played
@@ -111,9 +87,45 @@ impl Boot<'_> {
         qemu.arg("-serial").arg(format!("file:{}", self.console().display()));
         qemu.args(["-serial", "stdio"]);
         qemu.arg("-kernel").arg(&self.image.kernel).arg("-initrd").arg(&self.image.initrd);
-        qemu.arg("-append").arg(format!("console=ttyS0 panic=-1 loglevel=5 job={}", job.display()));
+        let words = self.cmdline;
+        qemu.arg("-append").arg(format!("console=ttyS0 panic=-1 loglevel=5 {words} job={}", job.display()));
         qemu
     }
+}
+
+/// Runs QEMU to its end; `look` sees each line of its stdout.
+pub(super) fn listen(
+    machine: &mut Command,
+    folder: &Path,
+    within: Duration,
+    mut look: impl FnMut(&str),
+) -> Result<()> {
+    let log = File::create(folder.join("qemu.log"))?;
+    let mut qemu = Ended(machine.stdout(Stdio::piped()).stderr(log).spawn().context("start QEMU")?);
+    let stdout = qemu.0.stdout.take().context("a pipe of a child")?;
+    let (sender, lines) = sync_channel(LINES);
+    thread::spawn(move || {
+        let mut reader = BufReader::new(stdout);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+            line.clear();
+            if sender.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    let deadline = Instant::now() + within;
+    loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => look(&line),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => bail!("the guest was ended after {within:?}"),
+        }
+    }
+    let status = qemu.0.wait()?;
+    ensure!(status.success(), "QEMU: {status}: {}", crate::setup::log::tail(&folder.join("qemu.log")));
+    Ok(())
 }
 
 /// The host's root, read-only, offered on a socket.
@@ -172,7 +184,7 @@ impl Drop for Ended {
 }
 
 /// A command that ends with this process.
-fn guarded(program: &str) -> Command {
+pub(super) fn guarded(program: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--", program]).stdin(Stdio::null());
     command
@@ -202,7 +214,20 @@ fn ensure_one_file_system() -> Result<()> {
 
 /// Lines of the kernel that no healthy run has.
 pub(super) fn complaints(console: &Path) -> Vec<String> {
-    const SIGNS: [&str; 6] = ["WARNING:", "BUG:", "Oops", "general protection", "rcu: INFO", "Kernel panic"];
+    const SIGNS: [&str; 12] = [
+        "WARNING:",
+        "BUG:",
+        "Oops",
+        "general protection",
+        "rcu: INFO",
+        "rcu_preempt detected",
+        "Kernel panic",
+        "blocked for more than",
+        "soft lockup",
+        "lock state",
+        "locking dependency",
+        "suspicious RCU",
+    ];
     let text = fs::read(console).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
     text.lines().filter(|line| SIGNS.iter().any(|sign| line.contains(sign))).map(str::to_owned).collect()

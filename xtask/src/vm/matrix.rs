@@ -23,6 +23,22 @@ pub(super) struct Kernels {
 #[serde(deny_unknown_fields)]
 pub(super) struct Kernel {
     pub(super) name: String,
+    /// Series of the package, where it is not the name.
+    pub(super) series: Option<String>,
+    /// Debian's name of its processor.
+    #[serde(default = "amd64")]
+    pub(super) arch: String,
+    /// Words for the kernel's command line.
+    #[serde(default)]
+    pub(super) cmdline: String,
+    /// Processors of the guest; with more than one they run at once, and no clock counts instructions.
+    #[serde(default = "one")]
+    pub(super) cpus: u8,
+    /// Worlds, instead of the usual ones.
+    pub(super) worlds: Option<Vec<String>>,
+    /// Ways to see socket calls under each of which the HTTP/1 worlds are played.
+    #[serde(default)]
+    pub(super) http: Vec<String>,
     pub(super) archive: String,
     pub(super) suite: String,
     pub(super) packages: Vec<String>,
@@ -32,6 +48,14 @@ pub(super) struct Kernel {
     #[serde(default)]
     pub(super) short: bool,
     refused: BTreeMap<String, String>,
+}
+
+const fn one() -> u8 {
+    1
+}
+
+fn amd64() -> String {
+    "amd64".to_owned()
 }
 
 /// What `doctor --json` prints, as far as it matters here.
@@ -183,6 +207,11 @@ impl Report {
 }
 
 impl Kernel {
+    /// Is it in the list of what is refused?
+    pub(super) fn refuses(&self, way: &str) -> bool {
+        self.refused.contains_key(way)
+    }
+
     /// Is it refused, and for the reason that is listed?
     fn expects(&self, way: &Way<'_>) -> bool {
         let words = self.refused.get(&way.name);
