@@ -96,7 +96,7 @@ pub struct Span {
     /// Client or server.
     pub kind: Kind,
     /// Low-cardinality name.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// Whose span: the resource is looked up by it.
     pub process: ProcessId,
     /// First byte of the request.
@@ -132,7 +132,7 @@ impl Rules {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Description {
     /// Low-cardinality name.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// In the order a person reads them.
     pub attributes: Vec<Attribute>,
     /// Status.

@@ -14,6 +14,7 @@ pub use addresses::local_addresses;
 pub use proc::{Found, ProcRoot};
 pub use select::{Parent, Program, Select, Skip, Verdict, Why};
 
+use foldhash::fast::RandomState;
 use std::collections::{HashMap, VecDeque};
 use wirespan_core::{
     counters,
@@ -55,7 +56,7 @@ pub struct Known {
 pub struct Discovery {
     select: Select,
     root: ProcRoot,
-    known: HashMap<u32, Known>,
+    known: HashMap<u32, Known, RandomState>,
     finished: VecDeque<Known>,
     counts: Counts,
 }
@@ -66,7 +67,7 @@ impl Discovery {
         Discovery {
             select,
             root,
-            known: HashMap::new(),
+            known: HashMap::default(),
             finished: VecDeque::new(),
             counts: Counts::default(),
         }

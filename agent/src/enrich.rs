@@ -16,6 +16,7 @@ pub use facts::{ProcessFacts, read};
 pub use host::Host;
 pub use runtime::Runtime;
 
+use foldhash::fast::RandomState;
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -59,7 +60,7 @@ pub struct Resource {
 pub struct Resources {
     settings: Settings,
     host: Host,
-    known: HashMap<ProcessId, Known>,
+    known: HashMap<ProcessId, Known, RandomState>,
     ended: VecDeque<ProcessId>,
     counts: Counts,
 }
@@ -72,7 +73,13 @@ struct Known {
 impl Resources {
     /// Knows the host and nobody else.
     pub fn new(settings: Settings, host: Host) -> Resources {
-        Resources { settings, host, known: HashMap::new(), ended: VecDeque::new(), counts: Counts::default() }
+        Resources {
+            settings,
+            host,
+            known: HashMap::default(),
+            ended: VecDeque::new(),
+            counts: Counts::default(),
+        }
     }
 
     /// A process was found or executed a program. Learning it again replaces what was known.

@@ -7,6 +7,7 @@ mod figures;
 mod footprint;
 mod instructions;
 mod overhead;
+mod programs;
 mod replay;
 mod sink;
 mod socket;

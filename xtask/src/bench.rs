@@ -13,7 +13,8 @@ use anyhow::{Result, ensure};
 /// Which benches.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// `replay`, `streams`, `socket`, `overhead`, `footprint`, `instructions`; none means all. `vm` alone counts instructions in a guest
+    /// `replay`, `streams`, `socket`, `overhead`, `footprint`, `instructions`; none means all. `vm` alone counts instructions in a guest,
+    /// `vm KIND` with one kind of hook
     names: Vec<String>,
 }
 
@@ -22,8 +23,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     require_root("bench")?;
     setup::ensure(&[Need::Program { program: "valgrind", package: "valgrind" }])?;
     e2e::build()?;
-    if args.names == ["vm"] {
-        return vm::bench();
+    match args.names.as_slice() {
+        [name] if name == "vm" => return vm::bench(None),
+        [name, kind] if name == "vm" => return vm::bench(Some(kind)),
+        _ => {}
     }
     let success = command::watch(command::new("target/worlds/bench")?.args(&args.names), |_| {})?;
     ensure!(success, "the bench could not measure everything");

@@ -149,8 +149,8 @@ fn boot(kernel: &Kernel, args: &Args) -> Result<Outcome> {
 }
 
 /// What a request costs, counted in instructions (`cargo xtask bench vm`): the lines of the bench, on the kernel that has all kinds
-/// of hooks.
-pub(crate) fn bench() -> Result<()> {
+/// of hooks. `kind`: with this kind alone.
+pub(crate) fn bench(kind: Option<&str>) -> Result<()> {
     let all = Kernels::read(&root()?.join("tests/kernels.toml"))?.kernels;
     let kernel = all.iter().find(|kernel| kernel.name == BENCHED).context("the kernel to measure on")?;
     guest::prepare()?;
@@ -158,8 +158,9 @@ pub(crate) fn bench() -> Result<()> {
     let folder = folder(kernel)?.join("bench");
     let boot = Boot { image: &image, folder: &folder, cmdline: "", cpus: 1, counted: true, within: LIMIT };
     let mut told = String::new();
-    let work = "WIRESPAN_INSTRUCTIONS=1 target/worlds/bench instructions";
-    boot.run(&script(&image, work)?, |line| {
+    let hook = kind.map_or(String::new(), |kind| format!("WIRESPAN_HOOK={kind} "));
+    let work = format!("WIRESPAN_INSTRUCTIONS=1 {hook}target/worlds/bench instructions");
+    boot.run(&script(&image, &work)?, |line| {
         println!("  {line}");
         told.push_str(line);
         told.push('\n');

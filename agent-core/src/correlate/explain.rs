@@ -114,7 +114,7 @@ impl Correlator {
             let unfinished = forest::cut_short(id, self.now, End::Complete);
             Some(OpenExchange {
                 role: node.opened.role,
-                name: spans::describe(&node.opened, &unfinished, &Rules::default()).name,
+                name: spans::describe(&node.opened, &unfinished, &Rules::default()).name.into_owned(),
                 for_ns: self.now.since(node.start),
                 is_answering: node.answering.is_some(),
             })

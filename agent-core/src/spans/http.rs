@@ -64,7 +64,7 @@ pub(super) fn describe(opened: &Opened, request: &HttpRequest, ended: &Ended, ru
     list.incomplete(ended);
     // The description repeats nothing: status code and error type already say it.
     let status = if error.is_some() { Status::Error(String::new()) } else { Status::Unset };
-    Description { name: method.unwrap_or("HTTP").to_owned(), attributes: list.0, status }
+    Description { name: Cow::Borrowed(method.unwrap_or("HTTP")), attributes: list.0, status }
 }
 
 /// A status that is an error for this side, else why the exchange did not complete.

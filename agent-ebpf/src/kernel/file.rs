@@ -44,15 +44,15 @@ pub(crate) struct Registration {
 
 /// The latest registration of a file; `None` if there is none, or if this kernel (before 5.11) keeps it elsewhere.
 #[inline(always)]
-pub(crate) fn registration(file: *const u8) -> Result<Option<Registration>, Reason> {
+pub(crate) fn registration<A: Access>(file: *const u8) -> Result<Option<Registration>, Reason> {
     if offset!(file_ep) == ABSENT || offset!(epitem_data) == ABSENT || file.is_null() {
         return Ok(None);
     }
-    let list: *const u8 = Probed::read(file, offset!(file_ep))?;
+    let list: *const u8 = A::read(file, offset!(file_ep))?;
     if list.is_null() {
         return Ok(None);
     }
-    let link: *const u8 = Probed::read(list, 0)?;
+    let link: *const u8 = A::read(list, 0)?;
     if link.is_null() {
         return Ok(None);
     }

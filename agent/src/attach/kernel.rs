@@ -4,6 +4,7 @@ use crate::{
         btf, cookies,
         hooks::{HOOKS, HookId, Kind},
         load::{Loader, Room},
+        losses::ProgramFiles,
         policies::MarkIds,
         pythons::Pythons,
         report::HookReport,
@@ -80,6 +81,7 @@ pub struct Kernel {
     pub(in crate::attach) ends_swept: u64,
     pub(in crate::attach) images: Images,
     pub(in crate::attach) pythons: Pythons,
+    pub(in crate::attach) program_files: ProgramFiles,
     report: Vec<HookReport>,
 }
 
@@ -119,8 +121,10 @@ impl Kernel {
             }
             report.push(chosen);
         }
+        let ebpf = loader.into_ebpf();
         Ok(Self {
-            ebpf: loader.into_ebpf(),
+            program_files: ProgramFiles::open(&ebpf),
+            ebpf,
             marks: MarkIds::default(),
             ends_swept: 0,
             images: Images::default(),

@@ -3,10 +3,13 @@ use crate::attach::{
     hooks::{HOOKS, HookId},
     kernel::{Error, Kernel},
 };
-use aya::maps::PerCpuArray;
+use aya::{Ebpf, maps::PerCpuArray};
 use std::{
-    fs,
-    os::fd::{AsFd as _, AsRawFd as _},
+    fs::{self, File},
+    os::{
+        fd::{AsFd as _, AsRawFd as _},
+        unix::fs::FileExt as _,
+    },
 };
 use wirespan_common::reason::Reason;
 
@@ -54,15 +57,42 @@ impl Misses {
     }
 }
 
-impl FromIterator<ProgramCount> for Misses {
-    fn from_iter<T: IntoIterator<Item = ProgramCount>>(programs: T) -> Self {
-        let mut sums = Self::default();
-        // Almost none ever misses: only those are looked up.
-        let missing = programs.into_iter().filter(|program| program.misses > 0);
-        missing.for_each(|program| sums.add(&program.program, program.misses));
-        sums
+/// What the kernel says of each loaded program: files that stay open, because they are read ten times a second, and to open one costs
+/// more than to read it. Source: kernel/bpf/syscall.c `bpf_prog_show_fdinfo` (v6.18).
+#[derive(Debug, Default)]
+pub(in crate::attach) struct ProgramFiles(Vec<(String, File)>);
+
+impl ProgramFiles {
+    /// Of the programs that are loaded by now.
+    pub(in crate::attach) fn open(ebpf: &Ebpf) -> Self {
+        let files = ebpf.programs().filter_map(|(name, program)| {
+            let path = format!("/proc/self/fdinfo/{}", program.fd().ok()?.as_fd().as_raw_fd());
+            Some((name.to_owned(), File::open(path).ok()?))
+        });
+        Self(files.collect())
+    }
+
+    /// What they say now, by the programs' names.
+    fn read(&self, mut each: impl FnMut(&str, &str)) {
+        /// A few lines of numbers.
+        const FILE_BYTES: usize = 1024;
+        let mut room = [0; FILE_BYTES];
+        for (name, file) in &self.0 {
+            let Ok(len) = file.read_at(&mut room, 0) else { continue };
+            if let Some(Ok(text)) = room.get(..len).map(str::from_utf8) {
+                each(name, text);
+            }
+        }
     }
 }
+
+/// A number in the text of such a file.
+fn number(text: &str, key: &str) -> u64 {
+    let value = text.lines().find_map(|line| line.strip_prefix(key));
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+}
+
+const MISSES: &str = "recursion_misses:";
 
 impl Kernel {
     /// Counters by reason, summed over CPUs.
@@ -96,24 +126,31 @@ impl Kernel {
             .collect()
     }
 
-    /// Misses of each loaded program, and what else the kernel counts of it. Source: kernel/bpf/syscall.c `bpf_prog_show_fdinfo` (v6.18).
+    /// Misses of each loaded program, and what else the kernel counts of it.
     #[must_use]
     pub fn misses(&self) -> Vec<ProgramCount> {
-        let programs = self.ebpf.programs().filter_map(|(name, program)| {
-            let path = format!("/proc/self/fdinfo/{}", program.fd().ok()?.as_fd().as_raw_fd());
-            let info = fs::read_to_string(path).ok()?;
-            let count = |key: &str| -> u64 {
-                let value = info.lines().find_map(|line| line.strip_prefix(key));
-                value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
-            };
-            Some(ProgramCount {
+        let mut programs = Vec::new();
+        self.program_files.read(|name, text| {
+            programs.push(ProgramCount {
                 program: name.to_owned(),
-                misses: count("recursion_misses:"),
-                runs: count("run_cnt:"),
-                run_ns: count("run_time_ns:"),
-            })
+                misses: number(text, MISSES),
+                runs: number(text, "run_cnt:"),
+                run_ns: number(text, "run_time_ns:"),
+            });
         });
-        programs.collect()
+        programs
+    }
+
+    /// Their misses, by what is missing without them: for whoever asks often.
+    #[must_use]
+    pub fn missed(&self) -> Misses {
+        let mut sums = Misses::default();
+        self.program_files.read(|name, text| match number(text, MISSES) {
+            // Almost none ever misses: only those are looked up.
+            0 => {}
+            misses => sums.add(name, misses),
+        });
+        sums
     }
 
     /// Bytes of kernel memory that the maps hold. Source: `memlock` of `bpf_map_show_fdinfo`.
@@ -146,17 +183,25 @@ mod tests {
 
     #[test]
     fn only_what_may_tell_of_a_cause_is_missing_evidence() {
-        let count =
-            |program: &str, misses| ProgramCount { program: program.into(), misses, runs: 0, run_ns: 0 };
         let programs = [
-            count("inet_sock_set_state", 1),
-            count("tcp_destroy_sock", 2),
-            count("sock_send_length", 4),
-            count("python_birth_uprobe", 8),
-            count("a_program_of_no_hook", 16),
+            ("inet_sock_set_state", 1),
+            ("tcp_destroy_sock", 2),
+            ("sock_send_length", 4),
+            ("python_birth_uprobe", 8),
+            ("a_program_of_no_hook", 16),
         ];
-        let misses = Misses::from_iter(programs);
+        let mut misses = Misses::default();
+        programs.into_iter().for_each(|(program, count)| misses.add(program, count));
         assert_eq!(misses, Misses { evidence: 28, states: 1, ends: 2 });
         assert_eq!(misses.total(), 31);
+    }
+
+    #[test]
+    fn a_number_is_found_by_its_key_and_what_is_not_there_is_none() {
+        let text = "pos:\t0\nprog_jited:\t1\nrun_cnt:\t12\nrecursion_misses:\t3\n";
+        assert_eq!(
+            (number(text, MISSES), number(text, "run_cnt:"), number(text, "run_time_ns:")),
+            (3, 12, 0)
+        );
     }
 }

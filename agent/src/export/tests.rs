@@ -39,7 +39,7 @@ pub(super) fn span(number: usize) -> Span {
         trace_state: String::new(),
         evidence: Evidence::Root,
         kind: SpanKind::Server,
-        name: number.to_string(),
+        name: number.to_string().into(),
         process: PROCESS,
         start: Nanos(1_000),
         end: Nanos(2_000),

@@ -86,7 +86,9 @@ impl Core {
 
     /// Spans decided since the last call that the sampler keeps.
     pub(super) fn take_spans(&mut self) -> Vec<Span> {
-        let mut spans = std::mem::take(&mut self.spans);
+        // The next ones are about as many: their list need not grow step by step.
+        let room = Vec::with_capacity(self.spans.len());
+        let mut spans = std::mem::replace(&mut self.spans, room);
         spans.retain(sample::keep);
         spans
     }

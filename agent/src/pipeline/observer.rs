@@ -19,6 +19,7 @@ use crate::{
     recording::{self, Writer},
     telemetry::Snapshot,
 };
+use foldhash::fast::RandomState;
 use rustix::time::{ClockId, clock_gettime};
 use std::{
     collections::HashMap,
@@ -39,10 +40,16 @@ use wirespan_core::{
 
 /// The shortest and the longest time between two drains: short while there is work, long while there is none.
 const DRAIN_EVERY: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
+/// Without a record for so long there is nothing to decide.
+const QUIET_NS: u64 = 1_000_000_000;
+/// Between two drains then: what waits in the ring is bounded by the kernel's wake-up when it fills.
+const QUIET_DRAIN_EVERY: Duration = Duration::from_millis(100);
 /// Records taken from the ring before anything else is looked at.
 const DRAIN_RECORDS: usize = 16_384;
 /// How often it is looked for events that a program was not run for: a look reads a file for every program.
 const MISSES_NS: u64 = 100_000_000;
+/// The same when it is quiet. The first record after that makes it due.
+const QUIET_MISSES_NS: u64 = 1_000_000_000;
 /// How often lost exits are looked for.
 const SWEEP_NS: u64 = 30_000_000_000;
 /// Processes whose work is remembered, ended ones included.
@@ -70,10 +77,12 @@ pub(super) struct Observer {
     recorder: Option<Writer>,
     order: Order,
     passed: Passed<Event<'static>>,
-    work: HashMap<ProcessId, Work>,
+    work: HashMap<ProcessId, Work, RandomState>,
     counts: Counts,
     losses: Losses,
     swept: Nanos,
+    /// When a record was last taken from the ring.
+    heard: Nanos,
 }
 
 /// What the kernel side has lost, as of the last look.
@@ -104,10 +113,11 @@ impl Observer {
             recorder,
             order: Order::default(),
             passed: Passed::new(),
-            work: HashMap::new(),
+            work: HashMap::default(),
             counts: Counts::default(),
             losses: Losses { refused: 0, misses: Misses::default(), misses_read: now() },
             swept: now(),
+            heard: now(),
         };
         Ok((observer, ring))
     }
@@ -145,6 +155,7 @@ impl Observer {
                 // Whoever asked may have gone away.
                 drop(question.answer.send(self.explain(question.pid)));
             }
+            let longest = if self.is_quiet(now()) { QUIET_DRAIN_EVERY } else { longest };
             pause = if records > 0 || !self.passed.is_empty() { shortest } else { (pause * 2).min(longest) };
             if records < DRAIN_RECORDS {
                 ring.wait(pause);
@@ -171,6 +182,9 @@ impl Observer {
     fn drain(&mut self, ring: &mut Ring) -> (usize, Nanos) {
         let begun = now();
         let records = ring.drain(DRAIN_RECORDS, |record| self.take(record));
+        if records > 0 {
+            self.heard = begun;
+        }
         let seen = if records < DRAIN_RECORDS { begun } else { self.order.newest() };
         self.act(Nanos(seen.0.saturating_sub(SETTLED_NS)));
         (records, seen)
@@ -362,12 +376,18 @@ impl Observer {
         self.kernel.release_images(|process| discovery.is_observed(process));
     }
 
+    /// Has nothing happened for long?
+    fn is_quiet(&self, at: Nanos) -> bool {
+        at.since(self.heard) > QUIET_NS
+    }
+
     /// Were records lost since the last look?
     fn has_lost(&mut self, at: Nanos) -> bool {
         let before = self.losses;
         self.losses.refused = self.kernel.refused_records().unwrap_or(before.refused);
-        if at.since(before.misses_read) >= MISSES_NS {
-            self.losses.misses = self.kernel.misses().into_iter().collect();
+        let every = if self.is_quiet(at) { QUIET_MISSES_NS } else { MISSES_NS };
+        if at.since(before.misses_read) >= every {
+            self.losses.misses = self.kernel.missed();
             self.losses.misses_read = at;
         }
         self.losses.refused > before.refused || self.losses.misses.evidence > before.misses.evidence

@@ -1,8 +1,5 @@
 //! What people are told: the kernel side's counters, and the evidence that links rest on, in words.
-use crate::{
-    attach::{Kernel, Misses},
-    explain::Open,
-};
+use crate::{attach::Kernel, explain::Open};
 use wirespan_core::{
     correlate::{LoopEvidence, OpenExchange, ProcessLinks, ThreadState},
     counter::Counter,
@@ -18,7 +15,7 @@ pub(super) fn kernel_rows(kernel: &Kernel) -> Vec<(Counter, u64)> {
         .map(|(reason, value)| (row(reason.class(), reason.name(), "times", reason.doc()), value))
         .collect();
     let doc = "Events that a program was not run for, because it already ran on that CPU.";
-    let misses: Misses = kernel.misses().into_iter().collect();
+    let misses = kernel.missed();
     rows.push((row("loss", "program_misses", "times", doc), misses.total()));
     rows.push((row("work", "map_bytes", "bytes", "Kernel memory of all maps."), kernel.map_bytes()));
     rows

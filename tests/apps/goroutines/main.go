@@ -1,8 +1,8 @@
 // A service whose handlers make calls in the ways that Go programs do. The last part of every path says for which request a call
 // is made, so that whoever reads the spans knows the truth.
 //
-// goroutines PORT [BACK_PORT [IDLE [MOST]]]: with a back port it answers /front/WAY/ID after its calls to /back/WAY/ID. IDLE connections
-// are kept, MOST are open at once (0: any number).
+// goroutines PORT [BACK_PORT [IDLE [MOST [TICK]]]]: with a back port it answers /front/WAY/ID after its calls to /back/WAY/ID. IDLE
+// connections are kept, MOST are open at once (0: any number). Every TICK milliseconds (5; 0: never) it makes a call by itself.
 package main
 
 import (
@@ -102,6 +102,13 @@ func (s *service) armed() {
 	})
 }
 
+// tick is a ticker that was there before the first request.
+func (s *service) tick(every time.Duration) {
+	for n := range time.Tick(every) {
+		s.call(fmt.Sprintf("/back/tick/t%d", n.UnixNano()))
+	}
+}
+
 func (s *service) front(w http.ResponseWriter, r *http.Request) {
 	parts := strings.Split(r.URL.Path, "/")
 	if len(parts) != 4 {
@@ -114,7 +121,7 @@ func (s *service) front(w http.ResponseWriter, r *http.Request) {
 	}
 	path := "/back/" + parts[2] + "/" + parts[3]
 	switch way {
-	case "seq":
+	case "seq", "now":
 		for range make([]struct{}, count) {
 			s.call(path)
 		}
@@ -140,11 +147,13 @@ func (s *service) front(w http.ResponseWriter, r *http.Request) {
 func main() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/back/", func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(500 * time.Microsecond)
+		if !strings.HasPrefix(r.URL.Path, "/back/now/") {
+			time.Sleep(500 * time.Microsecond)
+		}
 		io.WriteString(w, "here\n")
 	})
 	if len(os.Args) > 2 {
-		limits := [2]int{64, 0}
+		limits := [3]int{64, 0, 5}
 		for i := range limits {
 			if len(os.Args) > 3+i {
 				limits[i], _ = strconv.Atoi(os.Args[3+i])
@@ -153,12 +162,9 @@ func main() {
 		transport := &http.Transport{MaxIdleConnsPerHost: limits[0], MaxConnsPerHost: limits[1]}
 		s := &service{back: os.Args[2], client: &http.Client{Transport: transport}, jobs: make(chan job)}
 		mux.HandleFunc("/front/", s.front)
-		// A ticker that was there before the first request.
-		go func() {
-			for n := range time.Tick(5 * time.Millisecond) {
-				s.call(fmt.Sprintf("/back/tick/t%d", n.UnixNano()))
-			}
-		}()
+		if limits[2] > 0 {
+			go s.tick(time.Duration(limits[2]) * time.Millisecond)
+		}
 	}
 	if err := http.ListenAndServe("127.0.0.1:"+os.Args[1], mux); err != nil {
 		panic(err)

@@ -14,17 +14,30 @@ struct Figure {
     value: f64,
     unit: &'static str,
     most: Option<f64>,
+    other: Option<&'static str>,
 }
 
 impl Figures {
     /// A figure that has a target: at most that much.
     pub(super) fn at_most(&mut self, name: impl Into<String>, value: f64, unit: &'static str, most: f64) {
-        self.take(Figure { name: name.into(), value, unit, most: Some(most) });
+        self.take(Figure { name: name.into(), value, unit, most: Some(most), other: None });
     }
 
     /// A figure to know.
     pub(super) fn known(&mut self, name: impl Into<String>, value: f64, unit: &'static str) {
-        self.take(Figure { name: name.into(), value, unit, most: None });
+        self.take(Figure { name: name.into(), value, unit, most: None, other: None });
+    }
+
+    /// A figure beside what another program needs for the same.
+    pub(super) fn beside(
+        &mut self,
+        name: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        most: Option<f64>,
+        other: &'static str,
+    ) {
+        self.take(Figure { name: name.into(), value, unit, most, other: Some(other) });
     }
 
     fn take(&mut self, figure: Figure) {
@@ -45,8 +58,8 @@ impl Figures {
         let figures: Vec<serde_json::Value> = self
             .rows
             .iter()
-            .map(|Figure { name, value, unit, most }| {
-                serde_json::json!({ "name": name, "value": value, "unit": unit, "at_most": most })
+            .map(|Figure { name, value, unit, most, other }| {
+                serde_json::json!({ "name": name, "value": value, "unit": unit, "at_most": most, "beside": other })
             })
             .collect();
         let system = rustix::system::uname();
@@ -67,10 +80,11 @@ impl fmt::Display for Figure {
         let Figure { name, value, unit, .. } = self;
         write!(out, "{name:<58} {value:>12.3} {unit:<14}")?;
         match self.most {
-            Some(most) if self.is_met() => write!(out, " ok, target {most}"),
-            Some(most) => write!(out, " OVER the target {most}"),
-            None => Ok(()),
+            Some(most) if self.is_met() => write!(out, " ok, target {most}")?,
+            Some(most) => write!(out, " OVER the target {most}")?,
+            None => {}
         }
+        self.other.map_or(Ok(()), |other| write!(out, " ({other})"))
     }
 }
 
@@ -91,9 +105,11 @@ mod tests {
         figures.at_most("a", 1.0, "µs", 2.0);
         figures.at_most("b", 3.0, "µs", 2.0);
         figures.known("c", 4.0, "µs");
-        assert_eq!(figures.sum(), "3 figures, 1 of 2 targets met");
+        figures.beside("d", 5.0, "µs", None, "another 9");
+        assert_eq!(figures.sum(), "4 figures, 1 of 2 targets met");
         let table = figures.to_string();
         assert!(table.contains("OVER the target 2") && table.contains("ok, target 2"), "{table}");
+        assert!(table.contains("5.000 µs             (another 9)"), "{table}");
         assert!(figures.to_json().contains("\"at_most\": null"));
     }
 }

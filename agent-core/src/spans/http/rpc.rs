@@ -65,8 +65,8 @@ pub(super) fn describe(
     list.captured(semconv::HTTP_REQUEST_HEADER, &request.fields, &rules.request_fields);
     list.incomplete(ended);
     let name = match (call.service, call.method) {
-        (Some(service), Some(method)) => cut(&format!("{service}/{method}")).to_owned(),
-        _ => system.to_owned(),
+        (Some(service), Some(method)) => Cow::Owned(cut(&format!("{service}/{method}")).to_owned()),
+        _ => Cow::Borrowed(system),
     };
     let status = if error.is_some() { Status::Error(String::new()) } else { Status::Unset };
     Description { name, attributes: list.0, status }

@@ -12,20 +12,35 @@ use crate::kernel::{
 };
 use wirespan_common::event::direction;
 
-/// `ngx_connection_t.data`: of an upstream connection in use the `ngx_http_request_t`.
-const CONNECTION_DATA: u64 = 0;
 /// `ngx_connection_t.fd`.
 const CONNECTION_FD: u64 = 24;
 /// `ngx_connection_t.sent`: bytes sent since its current request began.
 const CONNECTION_SENT: u64 = 72;
-/// `ngx_http_request_t.signature`.
-const REQUEST_SIGNATURE: u64 = 0;
 /// `NGX_HTTP_MODULE`: "HTTP".
 const HTTP: u32 = 0x5054_5448;
-/// `ngx_http_request_t.connection`: the client's, of a subrequest too.
-const REQUEST_CONNECTION: u64 = 8;
 /// nginx marks the pointers that it gives epoll with the age of the connection.
 const INSTANCE: u64 = 1;
+
+/// Start of an `ngx_connection_t`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Connection {
+    /// Of an upstream connection in use the `ngx_http_request_t`.
+    data: u64,
+    /// Its events.
+    events: [u64; 2],
+    fd: u32,
+}
+
+/// Start of an `ngx_http_request_t`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Request {
+    signature: u32,
+    padding: u32,
+    /// The client's, of a subrequest too.
+    connection: u64,
+}
 
 /// For which request these bytes are sent to an upstream: the client's connection, and how much of its response was sent.
 #[inline(always)]
@@ -33,17 +48,14 @@ pub(crate) fn request<A: Access>(thread: Task, socket: &TcpSocket<A>, towards: u
     if towards != direction::EGRESS {
         return None;
     }
-    let registration = file::registration(socket.file().ok()?).ok()??;
+    let registration = file::registration::<A>(socket.file().ok()?).ok()??;
     let connection = registration.data & !INSTANCE;
-    if user::read::<u32>(connection.wrapping_add(CONNECTION_FD))? != registration.descriptor {
+    let Connection { data, fd, .. } = user::read(connection)?;
+    if fd != registration.descriptor {
         return None;
     }
-    let request: u64 = user::read(connection.wrapping_add(CONNECTION_DATA))?;
-    if user::read::<u32>(request.wrapping_add(REQUEST_SIGNATURE))? != HTTP {
-        return None;
-    }
-    let client: u64 = user::read(request.wrapping_add(REQUEST_CONNECTION))?;
-    if client == connection {
+    let Request { signature, connection: client, .. } = user::read(data)?;
+    if signature != HTTP || client == connection {
         return None;
     }
     let sent: u64 = user::read(client.wrapping_add(CONNECTION_SENT))?;

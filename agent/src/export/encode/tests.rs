@@ -85,7 +85,7 @@ fn message(stamped: &Stamped) -> otlp::Span {
         trace_state: span.trace_state.clone(),
         parent_span_id: span.parent_id.map(|id| id.0.to_vec()).unwrap_or_default(),
         flags: flags(span),
-        name: span.name.clone(),
+        name: span.name.clone().into_owned(),
         kind: kind(span).into(),
         start_time_unix_nano: stamped.start_unix_ns,
         end_time_unix_nano: stamped.end_unix_ns,
@@ -116,8 +116,16 @@ fn key_value((key, value): &Attribute) -> KeyValue {
 fn long() -> Vec<Span> {
     let attribute =
         |length: usize| (Cow::Owned("k".repeat(length % 300)), Value::Str("v".repeat(length).into()));
-    let lengths = [0, 1, 100, 120, 121, 122, 123, 124, 125, 126, 127, 128, 129, 16_383, 16_384, 20_000];
-    lengths.map(|length| Span { attributes: vec![attribute(length), attribute(1)], ..span(length) }).to_vec()
+    let number = |length: usize| (Cow::Borrowed("n"), Value::Int(length as i64));
+    let lengths = [
+        0, 1, 57, 58, 59, 60, 61, 62, 63, 64, 100, 120, 121, 122, 123, 124, 125, 126, 127, 128, 129, 16_383,
+        16_384, 20_000,
+    ];
+    let attributes = |length: usize| {
+        let mixed = (Cow::Owned("k".repeat(61)), Value::Str("v".repeat(length).into()));
+        vec![attribute(length), attribute(1), number(length), mixed]
+    };
+    lengths.map(|length| Span { attributes: attributes(length), ..span(length) }).to_vec()
 }
 
 #[test]

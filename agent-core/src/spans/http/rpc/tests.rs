@@ -222,6 +222,6 @@ fn what_only_looks_like_a_call_is_none() {
         ("connect-protocol-version", "2"),
     ] {
         let made = other(Role::Server, "/t.v1.Calls/Echo?connect=v2", &[asked], &[], 200);
-        assert_eq!((made.name.as_str(), value(&made, "rpc.system")), ("POST", None), "{asked:?}");
+        assert_eq!((made.name.as_ref(), value(&made, "rpc.system")), ("POST", None), "{asked:?}");
     }
 }
