@@ -6,6 +6,7 @@
 use super::{
     connection::{Connection, Phase},
     context::Context,
+    early::Early,
 };
 use crate::{
     event::{Direction, Nanos},
@@ -46,7 +47,8 @@ impl Connection {
 
     pub(super) fn settle_account(&mut self, ctx: &mut Context<'_>) {
         let Phase::Sharing(shared) = &mut self.phase else { return };
-        let held = shared.session.bytes() + shared.streams.early_bytes() + shared.streams.held;
+        let early: usize = shared.streams.early.iter().map(Early::bytes).sum();
+        let held = shared.session.bytes() + early + shared.streams.held;
         let before = std::mem::replace(&mut shared.accounted, held);
         ctx.shared.buffered = (ctx.shared.buffered + held).saturating_sub(before);
     }

@@ -28,6 +28,8 @@ pub(super) struct Streams {
     open: BTreeMap<u32, Open>,
     /// The highest stream on which a request was seen.
     newest: u32,
+    /// Frames were lost, and one of them may be over.
+    is_doubted: bool,
     /// Bytes of the fields of those that are open.
     pub(super) held: usize,
     pub(super) early: VecDeque<Early>,
@@ -66,11 +68,6 @@ impl Streams {
         self.newest
     }
 
-    /// Bytes held for responses whose request was not seen yet.
-    pub(super) fn early_bytes(&self) -> usize {
-        self.early.iter().map(Early::bytes).sum()
-    }
-
     pub(super) fn is_open(&self, stream: u32) -> bool {
         self.open.contains_key(&stream)
     }
@@ -106,6 +103,7 @@ impl Streams {
             half.lost_at = Some(at);
             half.is_uncounted = true;
         }
+        self.is_doubted = !self.open.is_empty();
         self.early.clear();
     }
 
@@ -114,9 +112,9 @@ impl Streams {
         self.open.values_mut().for_each(|open| open.half(part).is_uncounted = true);
     }
 
-    /// Is there a stream that may be over without anybody having seen it?
+    /// May there be a stream that is over without anybody having seen it?
     pub(super) fn is_in_doubt(&self) -> bool {
-        self.open.values().any(|open| open.response.lost_at.is_some())
+        self.is_doubted
     }
 
     pub(super) fn has(&self, process: ProcessId) -> bool {
@@ -382,6 +380,7 @@ impl Connection {
     /// Streams of which nothing was seen since a loss have ended in it.
     pub(super) fn settle_streams(&mut self, now: Nanos, ctx: &mut Context<'_>) {
         let Phase::Sharing(shared) = &mut self.phase else { return };
+        shared.streams.is_doubted = shared.streams.open.values().any(|open| open.response.lost_at.is_some());
         let past: Vec<(u32, Nanos, End)> = shared
             .streams
             .open

@@ -6,7 +6,6 @@ use super::{
 };
 use crate::{
     assemble::{Assembler, Output},
-    correlate::{Correlator, Settings as Links},
     event::{Actor, ConnId, Direction, Endpoints, Event, Nanos, Reached, Segment, Source, Uncopied},
     exchange::{Answer, End},
     protocols::http2::tests::frame,
@@ -35,9 +34,9 @@ fn client(calls: impl IntoIterator<Item = Vec<u8>>) -> Conversation {
 #[test]
 fn streams_that_are_reset_at_once_end_at_once() {
     let resets = (0..10_000_u32).map(|n| [get(2 * n + 1), frame(3, 0, 2 * n + 1, &[0, 0, 0, 8])].concat());
-    let (out, _) = play(&client(resets), Side::Server);
+    let (out, assembler) = play(&client(resets), Side::Server);
     let stories = stories(&out.facts);
-    assert_eq!(stories.len(), 10_000);
+    assert_eq!((stories.len(), assembler.shared.buffered), (10_000, 0));
     assert!(stories.iter().all(|story| story.ended.as_ref().is_some_and(|ended| ended.end == End::Reset(8))));
 }
 
@@ -238,31 +237,4 @@ fn a_block_that_stands_for_very_much_is_cut_and_counted() {
     let (out, assembler) =
         play(&client([frame(1, 5, 1, &large), frame(1, 5, 3, &bomb), get(5)]), Side::Server);
     assert_eq!((stories(&out.facts).len(), assembler.counts().heads_cut), (3, 1));
-}
-
-#[test]
-fn resets_by_the_ten_thousand_are_not_gathered() {
-    let mut links = Correlator::new(Links::default(), [7; 32]);
-    let resets = (0..100_000_u32).map(|n| [get(2 * n + 1), frame(3, 0, 2 * n + 1, &[0, 0, 0, 8])].concat());
-    let mut conversation = client(resets);
-    // 10,000 a second.
-    for step in &mut conversation.steps {
-        if let Step::Pause { ns } = step {
-            *ns = 100_000;
-        }
-    }
-    let (out, assembler) = play(&conversation, Side::Server);
-    let (mut spans, mut most, mut told) = (Vec::new(), 0, 0);
-    for (index, fact) in out.facts.into_iter().enumerate() {
-        links.push(fact, &mut spans);
-        if index % 100 == 0 {
-            links.tick(Nanos(10_000_000_000 + index as u64 * 50_000), &mut spans);
-        }
-        most = most.max(links.kept());
-        told += spans.drain(..).count();
-    }
-    links.flush(&mut spans);
-    // What is kept is what may still meet its sender: a tenth of a second's.
-    assert!(most < 3_000, "{most} kept");
-    assert_eq!((told + spans.len(), assembler.shared.buffered), (100_000, 0));
 }

@@ -1,5 +1,14 @@
 //! Exchanges that share a connection: who moves its bytes may do it for others, so threads and tasks say nothing there.
-use super::{check, script::check_links, threads::blocking_waves};
+use super::{
+    check,
+    script::{check_links, process},
+    threads::blocking_waves,
+};
+use crate::{
+    correlate::{Correlator, Settings, forest::cut_short},
+    event::{Actor, ConnId, Endpoints, Nanos},
+    exchange::{Call, End, ExchangeId, Fact, HttpRequest, Opened, Role},
+};
 use expect_test::expect;
 
 #[test]
@@ -94,4 +103,43 @@ fn both_ends_of_a_request_on_a_shared_connection_are_one() {
                 B server /a (peer)
         "#]],
     );
+}
+
+#[test]
+fn requests_that_are_reset_at_once_by_the_ten_thousand_a_second_are_not_gathered() {
+    /// Between two of them.
+    const APART_NS: u64 = 100_000;
+    let mut correlator = Correlator::new(Settings::default(), [7; 32]);
+    let (mut spans, mut most, mut told) = (Vec::new(), 0, 0);
+    for n in 0..100_000_u32 {
+        let (id, at) = (ExchangeId(u64::from(n)), Nanos(1_000_000_000 + u64::from(n) * APART_NS));
+        let opened = Opened {
+            id,
+            role: Role::Server,
+            protocol: "http",
+            conn: ConnId(1),
+            stream: Some(2 * n + 1),
+            endpoints: Endpoints {
+                local: ([127, 0, 0, 1], 80).into(),
+                remote: ([127, 0, 0, 1], 4_000).into(),
+            },
+            seq: n * 30,
+            fingerprint: u64::from(n),
+            at,
+            head_at: at,
+            actor: Actor::thread(process('A'), 1),
+            call: Call::Http(HttpRequest::default()),
+        };
+        correlator.push(Fact::Opened(Box::new(opened)), &mut spans);
+        correlator.push(Fact::Ended(cut_short(id, at, End::Reset(8))), &mut spans);
+        if n % 100 == 0 {
+            correlator.tick(at, &mut spans);
+        }
+        most = most.max(correlator.kept());
+        told += spans.drain(..).count();
+    }
+    correlator.flush(&mut spans);
+    // What is kept is what may still meet its sender: a tenth of a second's.
+    assert!(most < 3_000, "{most} kept");
+    assert_eq!(told + spans.len(), 100_000);
 }
