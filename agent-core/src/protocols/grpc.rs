@@ -161,11 +161,11 @@ fn of_cancel(opened: &Opened, request: &HttpRequest, ended: &Ended) -> Option<u1
         // There may have been one.
         return (!ended.incomplete.request_head).then_some(CANCELLED);
     };
-    match timeout.saturating_sub(ended.at.since(opened.at)) {
-        ..=DEADLINE_SLACK_NS => Some(DEADLINE_EXCEEDED),
-        ..=BUSY_NS => None,
-        _ => Some(CANCELLED),
+    let left = timeout.saturating_sub(ended.at.since(opened.at));
+    if left <= DEADLINE_SLACK_NS {
+        return Some(DEADLINE_EXCEEDED);
     }
+    (left > BUSY_NS).then_some(CANCELLED)
 }
 
 /// What an HTTP status means where no other was told.
