@@ -174,6 +174,12 @@ impl Correlator {
         self.stop_patience(self.now, out);
     }
 
+    /// Does no exchange wait for its end, its cause or its trace? Then time alone decides nothing.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.forest.len() == 0
+    }
+
     /// Records were lost, it was noticed at `at`: requests may be open that were never seen, and answers may have been missed.
     pub fn lost(&mut self, at: Nanos) {
         self.lost_at = self.lost_at.max(at);
