@@ -49,7 +49,7 @@ pub(super) fn run(world: &mut World, figures: &mut Figures) -> Result<()> {
         figures.known(format!("{}: a request without the agent", one.name), cost / 1e3, unit);
     }
     let mut is_best = true;
-    let wanted = std::env::var("WIRESPAN_HOOK").ok();
+    let wanted = std::env::var_os("WIRESPAN_HOOK");
     for kind in KINDS.into_iter().filter(|kind| wanted.as_deref().is_none_or(|wanted| wanted == *kind)) {
         let Some(agent) = start(world, &asked, kind, &sink)? else { continue };
         // What is done once (finding places in programs' code, the first export) is not the price of a request.
