@@ -187,6 +187,12 @@ impl Correlator {
         self.counts.excluded += self.forest.take_excluded();
     }
 
+    /// Does no exchange wait for its end, its cause or its trace? Then time alone decides nothing.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.forest.len() == 0
+    }
+
     /// Records were lost, it was noticed at `at`: requests may be open that were never seen, and answers may have been missed.
     pub fn lost(&mut self, at: Nanos) {
         self.lost_at = self.lost_at.max(at);

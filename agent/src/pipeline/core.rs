@@ -57,6 +57,11 @@ impl Core {
         self.output.commands.drain(..).for_each(obey);
     }
 
+    /// Is nothing left to decide until there are more events?
+    pub(super) fn is_idle(&self) -> bool {
+        self.correlator.is_idle()
+    }
+
     /// Is it time for a tick?
     pub(super) fn is_due(&self, now: Nanos) -> bool {
         now.since(self.ticked) >= TICK_NS

@@ -40,8 +40,8 @@ use wirespan_core::{
 
 /// The shortest and the longest time between two drains: short while there is work, long while there is none.
 const DRAIN_EVERY: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
-/// Without a record for so long there is nothing to decide.
-const QUIET_NS: u64 = 1_000_000_000;
+/// Without a record for so long, and with nothing left to decide, it is quiet.
+const QUIET_NS: u64 = 250_000_000;
 /// Between two drains then: what waits in the ring is bounded by the kernel's wake-up when it fills.
 const QUIET_DRAIN_EVERY: Duration = Duration::from_millis(100);
 /// Records taken from the ring before anything else is looked at.
@@ -156,7 +156,7 @@ impl Observer {
                 drop(question.answer.send(self.explain(question.pid)));
             }
             let longest = if self.is_quiet(now()) { QUIET_DRAIN_EVERY } else { longest };
-            pause = if records > 0 || !self.passed.is_empty() { shortest } else { (pause * 2).min(longest) };
+            pause = if records > 0 || !self.passed.is_empty() { shortest } else { (pause * 4).min(longest) };
             if records < DRAIN_RECORDS {
                 ring.wait(pause);
             }
@@ -376,9 +376,9 @@ impl Observer {
         self.kernel.release_images(|process| discovery.is_observed(process));
     }
 
-    /// Has nothing happened for long?
+    /// Has nothing happened for long, and does nothing wait for what was lost meanwhile?
     fn is_quiet(&self, at: Nanos) -> bool {
-        at.since(self.heard) > QUIET_NS
+        at.since(self.heard) > QUIET_NS && self.core.is_idle()
     }
 
     /// Were records lost since the last look?
