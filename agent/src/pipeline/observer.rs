@@ -42,8 +42,6 @@ use wirespan_core::{
 const DRAIN_EVERY: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
 /// Without a record for so long, and with nothing left to decide, it is quiet.
 const QUIET_NS: u64 = 250_000_000;
-/// Between two drains then: what waits in the ring is bounded by the kernel's wake-up when it fills.
-const QUIET_DRAIN_EVERY: Duration = Duration::from_millis(100);
 /// Records taken from the ring before anything else is looked at.
 const DRAIN_RECORDS: usize = 16_384;
 /// How often it is looked for events that a program was not run for: a look reads a file for every program.
@@ -155,8 +153,7 @@ impl Observer {
                 // Whoever asked may have gone away.
                 drop(question.answer.send(self.explain(question.pid)));
             }
-            let longest = if self.is_quiet(now()) { QUIET_DRAIN_EVERY } else { longest };
-            pause = if records > 0 || !self.passed.is_empty() { shortest } else { (pause * 4).min(longest) };
+            pause = if records > 0 || !self.passed.is_empty() { shortest } else { (pause * 2).min(longest) };
             if records < DRAIN_RECORDS {
                 ring.wait(pause);
             }
