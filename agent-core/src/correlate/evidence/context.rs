@@ -98,8 +98,9 @@ struct Context {
     born: Option<(Nanos, Option<ContextId>)>,
     /// When it last called, answered or created another.
     acted: Nanos,
-    /// Calls of the process that were answered before it was born.
+    /// Calls of the process that were answered before it was born, and requests that were read.
     answered: u64,
+    read: u64,
     /// Most never do anything.
     work: Option<Box<Work>>,
 }
@@ -114,14 +115,19 @@ struct Work {
     is_shared: bool,
     /// Counted, as one that kept to its request or did not.
     is_counted: bool,
-    /// Calls ever made, and when it made the first.
+    /// Calls ever made, when it made the first, and how many requests had been read by then.
     made: u32,
-    first: Option<Nanos>,
+    first: Option<(Nanos, u64)>,
 }
 
 impl Context {
     fn work(&mut self) -> &mut Work {
         self.work.get_or_insert_default()
+    }
+
+    /// No request was read between its birth and its first call: else it may have waited for whoever has work.
+    fn called_at_once(&self) -> bool {
+        self.work.as_deref().and_then(|work| work.first).is_some_and(|(_, read)| read == self.read)
     }
 
     fn served(&self) -> &[Served] {
@@ -144,6 +150,8 @@ pub(in crate::correlate) struct Lineage {
     open: BTreeMap<(Nanos, ExchangeId), u64>,
     /// Calls that were answered, or failed.
     answered: u64,
+    /// Requests that were read.
+    read: u64,
     /// Calls without a request, oldest first.
     waiting: VecDeque<(Nanos, ExchangeId, ContextId)>,
     last: Option<(Served, ContextId)>,
@@ -200,7 +208,7 @@ impl Lineage {
         if lives.len() > LIVES_MAX {
             lives.remove(0);
         }
-        let context = Context { born, acted: Nanos(0), answered: self.answered, work: None };
+        let context = Context { born, acted: Nanos(0), answered: self.answered, read: self.read, work: None };
         self.contexts.insert(id, context);
         self.young.push_back((id, address));
         id
@@ -251,6 +259,7 @@ impl Lineage {
     /// A request was read.
     pub(in crate::correlate) fn open(&mut self, request: ExchangeId, at: Nanos, in_context: bool) {
         self.is_used |= in_context;
+        self.read += 1;
         // The first answer shows whether contexts are used: what was read before it must be known by then.
         if self.is_used || self.births > 0 {
             self.open.insert((at, request), self.answered);
@@ -264,10 +273,11 @@ impl Lineage {
 
     /// A context called.
     pub(in crate::correlate) fn call(&mut self, id: ContextId, at: Nanos, call: ExchangeId) {
+        let read = self.read;
         let Some(context) = self.contexts.get_mut(&id) else { return };
         let work = context.work();
         work.made = work.made.saturating_add(1);
-        work.first = work.first.or(Some(at));
+        work.first = work.first.or(Some((at, read)));
         push_bounded(&mut work.calls, (at, call), CALLS_MAX);
         self.waiting.push_back((at, call, id));
         if self.waiting.len() > WAITING_MAX {
@@ -360,7 +370,9 @@ impl Lineage {
         let read = served.iter().rev().find(|served| served.request == request);
         let origin = match caller.zip(read) {
             _ if line.windows(2).any(|pair| self.had_called(pair)) => Origin::Passed,
-            Some((caller, read)) if caller.answered == read.answered => Origin::Early,
+            Some((caller, read)) if caller.answered == read.answered && caller.called_at_once() => {
+                Origin::Early
+            }
             _ => Origin::Later,
         };
         (origin, born)
@@ -406,7 +418,7 @@ impl Lineage {
         let [child, creator] = pair else { return false };
         let born = self.contexts.get(child).and_then(|child| child.born).map(|(born, _)| born);
         let work = self.contexts.get(creator).and_then(|creator| creator.work.as_deref());
-        work.and_then(|work| work.first).zip(born).is_some_and(|(first, born)| first < born)
+        work.and_then(|work| work.first).zip(born).is_some_and(|((first, _), born)| first < born)
     }
 
     /// One of a line did something after a request's answer began.

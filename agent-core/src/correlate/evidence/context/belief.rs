@@ -20,9 +20,10 @@ const DOUBT_AFTER_NS: u64 = 600_000_000_000;
 /// How a line of births came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::correlate) enum Origin {
-    /// All were born before any call was answered that could have let them go.
+    /// All were born before any call was answered that could have let them go, and the call was made before another request was read
+    /// that it could have been for.
     Early,
-    /// One was born after that.
+    /// The caller was born, or called, after that.
     Later,
     /// One was created by another that had made a call before, and is not the owner.
     Passed,
