@@ -3,6 +3,7 @@ mod busy;
 mod calls;
 mod curl;
 mod joined;
+mod late;
 mod stacks;
 
 use super::scenes;

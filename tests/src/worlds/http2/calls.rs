@@ -2,12 +2,12 @@
 //!
 //! Shape: rows of callers and the agent's spans → a table stack × type of call; every cell must be whole.
 use super::{
-    World, curl,
+    World, curl, late,
     stacks::{HEADER, Row, STACKS, Stack, method, status},
 };
 use crate::{agent::Agent, span::Span, world::App};
 use anyhow::{Context, Result, ensure};
-use std::{collections::BTreeMap, fmt::Write, path::Path};
+use std::{collections::BTreeMap, fmt::Write, path::Path, time::Duration};
 
 /// Types of calls, as ids end, and what must come of them over gRPC and over plain HTTP. The last two are the client's doing: a
 /// deadline of 0.3 s that passes, and a cancellation after 0.1 s.
@@ -21,16 +21,13 @@ const TYPES: [(&str, &str, &str); 8] = [
     ("late", "4", ""),
     ("cancelled", "1", ""),
 ];
-/// Between what a caller measured and what was seen on the wire, at most.
-const SLACK_NS: u64 = 50_000_000;
+/// Between what a caller measured and what was seen on the wire, at most, where nobody waits for a processor.
+const SLACK: Duration = Duration::from_millis(50);
 /// A call of `both`: 100 messages.
 const HELD_NS: u64 = 5_000_000_000;
 
 /// The deadline of a call of `late`.
 const LATE_NS: u64 = 300_000_000;
-
-/// Times that durations are measured: who waits for a processor cannot say how long a call took.
-const ATTEMPTS: usize = 3;
 
 /// What was found right of (a stack's name, a role, a type of calls): method, status, duration, and at servers the parent.
 type Cells = BTreeMap<(&'static str, &'static str, &'static str), [bool; 4]>;
@@ -55,15 +52,7 @@ pub(super) struct Called {
 
 pub(super) fn every_stack_has_methods_statuses_and_durations_at_both_ends(world: &mut World) -> Result<()> {
     let servers = STACKS.iter().map(|stack| Ok((*stack, stack.serve(world)?))).collect::<Result<Vec<_>>>()?;
-    let mut table = play(world, &servers)?;
-    for _ in 1..ATTEMPTS {
-        if !table.wrong.is_empty()
-            && table.cells.values().all(|[method, status, _, parent]| *method && *status && *parent)
-        {
-            println!("        callers had to wait for a processor, so durations are measured again");
-            table = play(world, &servers)?;
-        }
-    }
+    let table = play(world, &servers)?;
     print(&table.cells);
     ensure!(table.wrong.is_empty(), "not everything is right:\n{}", table.wrong);
     Ok(())
@@ -72,21 +61,26 @@ pub(super) fn every_stack_has_methods_statuses_and_durations_at_both_ends(world:
 /// One call of each type of each stack to its own server and to another one.
 fn play(world: &World, servers: &[(Stack, App)]) -> Result<Table> {
     let agent = observe(world, servers)?;
-    let mut calls = Vec::new();
-    // One stack at a time: starting them all together would take longer than calls may differ.
-    for (stack, _) in servers {
-        calls.extend(call(&pairs(*stack, servers))?);
-    }
-    for (server, app) in servers.iter().filter(|(server, _)| !server.is_grpc) {
-        calls.extend(curl::call(*server, app.port)?);
-    }
+    let (calls, late) = late::while_doing(|| {
+        let mut calls = Vec::new();
+        // One stack at a time: starting them all together would take longer than calls may differ.
+        for (stack, _) in servers {
+            calls.extend(call(&pairs(*stack, servers))?);
+        }
+        for (server, app) in servers.iter().filter(|(server, _)| !server.is_grpc) {
+            calls.extend(curl::call(*server, app.port)?);
+        }
+        Ok(calls)
+    })?;
+    let slack = SLACK + late;
+    println!("        durations may differ by {} ms, as late as programs wake here", slack.as_millis());
     let finished = agent.stop()?;
     let mut table = Table::default();
-    calls.iter().try_for_each(|called| judge(called, &finished.spans, &mut table))?;
+    calls.iter().try_for_each(|called| judge(called, &finished.spans, slack, &mut table))?;
     Ok(table)
 }
 
-fn judge(called: &Called, spans: &[Span], table: &mut Table) -> Result<()> {
+fn judge(called: &Called, spans: &[Span], slack: Duration, table: &mut Table) -> Result<()> {
     let Called { client, server, row } = called;
     let kind = row.id.rsplit('-').next().unwrap_or_default();
     // The first calls open the connection and warm programs up.
@@ -99,7 +93,7 @@ fn judge(called: &Called, spans: &[Span], table: &mut Table) -> Result<()> {
     let sent = find(spans, row, "client");
     for (stack, role) in [(*client, "client"), (server.name, "server")] {
         let span = find(spans, row, role);
-        let right = span.map_or([false; 4], |span| compare(row, came, span, sent));
+        let right = span.map_or([false; 4], |span| compare(row, came, span, sent, slack));
         let cell = table.cells.entry((stack, role, *kind)).or_insert([true; 4]);
         cell.iter_mut().zip(right).for_each(|(cell, right)| *cell &= right);
         if right.contains(&false) {
@@ -161,9 +155,9 @@ fn find<'a>(spans: &'a [Span], row: &Row, kind: &str) -> Option<&'a Span> {
     found.next().filter(|_| found.next().is_none())
 }
 
-fn compare(row: &Row, came: &str, span: &Span, sent: Option<&Span>) -> [bool; 4] {
+fn compare(row: &Row, came: &str, span: &Span, sent: Option<&Span>, slack: Duration) -> [bool; 4] {
     let lasted = span.end_ns.saturating_sub(span.start_ns);
-    let near = |wanted: u64| lasted.abs_diff(wanted) <= SLACK_NS;
+    let near = |wanted: u64| u128::from(lasted.abs_diff(wanted)) <= slack.as_nanos();
     let took = row.end.saturating_sub(row.start);
     let slow = if row.id.starts_with(curl::NAME) { curl::NOTICED_LATE_NS } else { 0 };
     let is_held = row.id.ends_with("-both");
