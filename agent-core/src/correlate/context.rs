@@ -15,7 +15,7 @@ use super::{
         context::{BelongsTo, ContextId, Line},
         thread::Holds,
     },
-    node::{Caller, CallingContext, Candidate, Family, Prospect},
+    node::{Caller, CallingContext, Candidate, Family, Node, Prospect},
     reason::Unparented,
 };
 use crate::{
@@ -127,19 +127,21 @@ impl Correlator {
         let Some((owner, line)) = self.line(call, caller, request, process) else { return };
         let Some(server) = self.forest.get(request) else { return };
         let (read_at, answered) = (server.opened.head_at, server.answering.map(|answering| answering.at));
-        if self.was_lost_since(process, read_at) {
+        let over = self.forest.get(call).and_then(Node::first_answer);
+        let was_awaited = over.zip(answered).is_some_and(|(over, answered)| over <= answered);
+        let is_lost = self.was_lost_since(process, read_at);
+        // After a loss only what was seen to end too late has: the end of others may have been lost.
+        if !line.is_empty() && !was_awaited && (!is_lost || over.is_some()) {
+            self.count_outlived(process, request, owner, &line);
+        }
+        if is_lost {
             return self.unparent(call, Unparented::AfterLoss, out);
         }
         let Some(lineage) = self.processes.get(process).map(|process| &process.lineage) else { return };
         if !lineage.is_own(owner, request) {
             return self.unparent(call, Unparented::Uncalibrated, out);
         }
-        let was_awaited = self
-            .forest
-            .get(call)
-            .is_some_and(|node| answered.is_some_and(|answered| node.was_answered_by(answered)));
         if !line.is_empty() && !was_awaited {
-            self.count_outlived(process, request, owner, &line);
             return self.unparent(call, Unparented::Outlived, out);
         }
         let task = Some(Caller::Context(caller));
@@ -202,8 +204,13 @@ impl Correlator {
         if in_full {
             lineage.count(&line, origin, answered, true);
         }
-        if in_full && lineage.belief.holds(origin, born) {
-            return self.await_losses(call);
+        if lineage.belief.holds(origin, born) {
+            match in_full {
+                true => return self.await_losses(call),
+                // The first of a process, that only wait for each other.
+                false if now.since(answered) >= hold_ns => return self.judge_task_told(call, out),
+                false => {}
+            }
         }
         // The first of a process wait for each other.
         if in_full && now.since(answered) < hold_ns.saturating_mul(2) {

@@ -192,9 +192,14 @@ impl Node {
         })
     }
 
+    /// When the response began, or all was over.
+    pub(super) fn first_answer(&self) -> Option<Nanos> {
+        let ended = self.ended.as_ref().map(|ended| ended.at);
+        self.answering.map(|answering| answering.at).into_iter().chain(ended).min()
+    }
+
     /// The response had begun, or all was over, by `at`.
     pub(super) fn was_answered_by(&self, at: Nanos) -> bool {
-        self.answering.is_some_and(|answering| answering.at <= at)
-            || self.ended.as_ref().is_some_and(|ended| ended.at <= at)
+        self.first_answer().is_some_and(|first| first <= at)
     }
 }
