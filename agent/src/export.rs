@@ -185,6 +185,21 @@ impl Handle {
         true
     }
 
+    /// As [`Handle::deliver`], but waits no longer than `within` in all: beyond, old spans give way as ever.
+    pub async fn deliver_within(&self, spans: Vec<Span>, resources: &mut Resources, within: Duration) {
+        let deadline = tokio::time::Instant::now() + within;
+        let mut spans = spans.into_iter().peekable();
+        while spans.peek().is_some() {
+            let batch: Vec<Span> = spans.by_ref().take(self.batch.max_export_batch_size.max(1)).collect();
+            for Running { shared, .. } in self.exporters.iter().filter(|running| !running.task.is_finished())
+            {
+                // In time or not: what does not fit is counted.
+                drop(tokio::time::timeout_at(deadline, shared.queue.room(batch.len())).await);
+            }
+            self.send(batch, resources);
+        }
+    }
+
     /// Returns when the reader of stdout has gone away: there is nobody to work for.
     pub async fn closed(&self) {
         let mut closed = self.closed.clone();

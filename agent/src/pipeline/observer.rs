@@ -30,12 +30,13 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 use tracing::{debug, error, info, warn};
 use wirespan_core::{
     assemble::Command,
     counters,
     event::{Event, Nanos, ProcessId},
+    spans::Span,
 };
 
 /// The shortest and the longest time between two drains: short while there is work, long while there is none.
@@ -50,6 +51,8 @@ const MISSES_NS: u64 = 100_000_000;
 const QUIET_MISSES_NS: u64 = 1_000_000_000;
 /// How often lost exits are looked for.
 const SWEEP_NS: u64 = 30_000_000_000;
+/// So long it is waited at the end for room in the exporters' queues.
+const LAST_WITHIN: Duration = Duration::from_secs(2);
 /// Processes whose work is remembered, ended ones included.
 const WORKERS: usize = 4_096;
 
@@ -72,6 +75,7 @@ pub(super) struct Observer {
     resources: Resources,
     core: Core,
     exporters: Arc<export::Handle>,
+    runtime: Handle,
     recorder: Option<Writer>,
     order: Order,
     passed: Passed<Event<'static>>,
@@ -108,6 +112,7 @@ impl Observer {
             resources: Resources::new(settings::enrich(config), Host::read(Path::new("/"))),
             core: Core::new(config, addresses, super::seed()),
             exporters,
+            runtime: Handle::current(),
             recorder,
             order: Order::default(),
             passed: Passed::new(),
@@ -164,7 +169,7 @@ impl Observer {
         self.act(now());
         self.tick();
         self.core.finish(now());
-        self.hand_over();
+        self.hand_over_last();
         let snapshot = self.snapshot();
         if let Some(recorder) = self.recorder.take() {
             match recorder.finish(now()) {
@@ -391,6 +396,18 @@ impl Observer {
     }
 
     fn hand_over(&mut self) {
+        let spans = self.take_spans();
+        self.exporters.send(spans, &mut self.resources);
+    }
+
+    /// What was still held comes all at once, and may be more than fits the queues: it is waited for room.
+    fn hand_over_last(&mut self) {
+        let spans = self.take_spans();
+        let delivered = self.exporters.deliver_within(spans, &mut self.resources, LAST_WITHIN);
+        self.runtime.block_on(delivered);
+    }
+
+    fn take_spans(&mut self) -> Vec<Span> {
         let spans = self.core.take_spans();
         for span in &spans {
             self.work.entry(span.process).or_default().spans += 1;
@@ -399,7 +416,7 @@ impl Observer {
             let discovery = &self.discovery;
             self.work.retain(|process, _| discovery.is_observed(*process));
         }
-        self.exporters.send(spans, &mut self.resources);
+        spans
     }
 
     fn keep(&mut self, write: impl FnOnce(&mut Writer) -> Result<(), recording::Error>) {
