@@ -1,7 +1,7 @@
 //! How late programs wake on this machine: who waits for a processor cannot say how long a call took.
 use anyhow::{Context, Result};
 use std::{
-    sync::mpsc::{RecvTimeoutError, channel},
+    sync::mpsc::{RecvTimeoutError, sync_channel},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ const HANDS: u32 = 4;
 
 /// What `work` gives, and how much longer than they last calls may seem to last meanwhile.
 pub(super) fn while_doing<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
-    let (over, is_over) = channel::<()>();
+    let (over, is_over) = sync_channel::<()>(1);
     std::thread::scope(|scope| {
         let sleeper = scope.spawn(move || {
             let mut latest = Duration::ZERO;
