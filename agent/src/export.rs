@@ -171,9 +171,7 @@ impl Handle {
     /// As [`Handle::send`], for a source that can wait: in batches, each when every queue has room. Stops when the reader of
     /// stdout has gone away, and says so by `false`.
     pub async fn deliver(&self, spans: Vec<Span>, resources: &mut Resources) -> bool {
-        let mut spans = spans.into_iter().peekable();
-        while spans.peek().is_some() {
-            let batch: Vec<Span> = spans.by_ref().take(self.batch.max_export_batch_size.max(1)).collect();
+        for batch in self.batches(spans) {
             for exporter in &self.exporters {
                 tokio::select! {
                     () = exporter.shared.queue.room(batch.len()) => {}
@@ -188,9 +186,7 @@ impl Handle {
     /// As [`Handle::deliver`], but waits no longer than `within` in all: beyond, old spans give way as ever.
     pub async fn deliver_within(&self, spans: Vec<Span>, resources: &mut Resources, within: Duration) {
         let deadline = tokio::time::Instant::now() + within;
-        let mut spans = spans.into_iter().peekable();
-        while spans.peek().is_some() {
-            let batch: Vec<Span> = spans.by_ref().take(self.batch.max_export_batch_size.max(1)).collect();
+        for batch in self.batches(spans) {
             for Running { shared, .. } in self.exporters.iter().filter(|running| !running.task.is_finished())
             {
                 // In time or not: what does not fit is counted.
@@ -198,6 +194,15 @@ impl Handle {
             }
             self.send(batch, resources);
         }
+    }
+
+    fn batches(&self, spans: Vec<Span>) -> impl Iterator<Item = Vec<Span>> {
+        let most = self.batch.max_export_batch_size.max(1);
+        let mut spans = spans.into_iter();
+        std::iter::from_fn(move || {
+            let batch: Vec<Span> = spans.by_ref().take(most).collect();
+            (!batch.is_empty()).then_some(batch)
+        })
     }
 
     /// Returns when the reader of stdout has gone away: there is nobody to work for.
