@@ -11,6 +11,7 @@
 //!
 //! Weighing them is in `client` and `server`, not here.
 pub(super) mod context;
+mod doubt;
 pub(super) mod event_loop;
 pub(super) mod only;
 pub(super) mod peer;

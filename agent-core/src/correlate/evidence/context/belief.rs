@@ -6,16 +6,12 @@
 //! hands work over once does it again. Pollers and workers that go on for long are no sign of that. And what was created by one that has
 //! made its own call and is not who answers is not believed at all: so do the connections of a client that start the next from a list
 //! (Tornado's own: one link in thirty was false).
-use crate::event::Nanos;
+use crate::{correlate::evidence::doubt::is_near, event::Nanos};
 
 /// Contexts that must have kept to their request, for each that did not and one more.
 const PROOFS_THAT_STOOD: u32 = 6;
 /// Those born later that must have kept to theirs; as many as proofs are asked of threads.
 const LATER_THAT_STOOD: u32 = 32;
-/// So long before one that did not, and …
-const DOUBT_BEFORE_NS: u64 = 2_000_000_000;
-/// … so long after it, those born later are not believed.
-const DOUBT_AFTER_NS: u64 = 600_000_000_000;
 
 /// How a line of births came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +62,7 @@ impl Belief {
     /// Whether a line of that origin, born then, is believed to have kept to its request.
     pub(in crate::correlate) fn holds(&self, origin: Origin, born: Nanos) -> bool {
         let Some(record) = self.0.get(origin as usize) else { return false };
-        let is_doubtful = record.last.is_some_and(|last| {
-            born.0.saturating_add(DOUBT_BEFORE_NS) >= last.0
-                && born.0 <= last.0.saturating_add(DOUBT_AFTER_NS)
-        });
+        let is_doubtful = record.last.is_some_and(|last| is_near(born, last, last));
         let is_usual = record.stood >= PROOFS_THAT_STOOD.saturating_mul(record.outlived.saturating_add(1));
         match origin {
             Origin::Early => is_usual,

@@ -10,14 +10,14 @@
 //! answered in theirs. Only calls of the [`Kind`] are meant of which it was seen: a list lets calls go in the slice of an answer, and
 //! says nothing of what a timer or a file request of that slice does later. Nor of libraries that say whose answer they read.
 use super::{Kind, Maker, Owner};
-use crate::{correlate::Map, event::Nanos, exchange::ExchangeId};
+use crate::{
+    correlate::{Map, evidence::doubt::is_near},
+    event::Nanos,
+    exchange::ExchangeId,
+};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 
-/// So long before a call whose request was not the one answered, and …
-const DOUBT_BEFORE_NS: u64 = 2_000_000_000;
-/// … so long after it, others like it are not believed: what hands work over once does it again.
-const DOUBT_AFTER_NS: u64 = 600_000_000_000;
 /// Enough that others of which nothing shows it are believed. With six, one link in 120,258 spans was false: a list of user code that had
 /// not shown itself yet.
 const PROOFS_THAT_STOOD: u32 = 64;
@@ -353,10 +353,8 @@ impl Calls {
     fn is_doubtful(&self, at: Nanos, kinds: &[Kind]) -> bool {
         let leaves_behind = self.left_behind >= PROOFS && !self.hands_over;
         kinds.iter().filter_map(|kind| self.contradictions.get(*kind as usize)).flatten().any(|seen| {
-            let is_near = at.0.saturating_add(DOUBT_BEFORE_NS) >= seen.from.0
-                && at.0 <= seen.until.0.saturating_add(DOUBT_AFTER_NS);
             let counts = |call: &Call| call.is_contradicted() && !(call.handed_over && leaves_behind);
-            is_near && self.known.get(&seen.call).is_none_or(counts)
+            is_near(at, seen.from, seen.until) && self.known.get(&seen.call).is_none_or(counts)
         })
     }
 }
