@@ -460,7 +460,8 @@ impl Observer {
         it.counters = self.snapshot();
         it.program = self.kernel.program_notes(known.id);
         it.work = self.work.get(&known.id).cloned().unwrap_or_default();
-        if self.resources.facts(known.id).is_some() {
+        if let Some(facts) = self.resources.facts(known.id) {
+            it.place = told::place(facts);
             it.service = Some(self.resources.of(known.id).service_name.clone());
         }
         it.open = self.core.longest_open(known.id).into_iter().map(told::open).collect();
