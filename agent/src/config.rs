@@ -25,7 +25,9 @@ pub use choice::{Compression, Exporter, Hook, Propagator, Protocol, Query, Sampl
 pub use error::{ConfigError, Place, Warning};
 pub use key::{Key, Origin, Row};
 pub use keys::KEYS;
-pub use rooms::{Agent, Assemble, Batch, Capture, Correlate, Export, Otlp, Resource, Sample, Select};
+pub use rooms::{
+    Agent, Assemble, Batch, Capture, Containers, Correlate, Export, Otlp, Resource, Sample, Select,
+};
 pub use show::{example, help};
 pub use source::{Source, System};
 
@@ -54,6 +56,8 @@ pub struct Config {
     pub redact: redact::Rules,
     /// For `sample`.
     pub sample: Sample,
+    /// For `enrich`: containers.
+    pub containers: Containers,
     /// For `enrich`.
     pub resource: Resource,
     /// For `export`.
