@@ -31,7 +31,8 @@ pub(super) fn resource(facts: &ProcessFacts, settings: &Settings, host: &Host) -
 
     let mut attributes = Attributes::default();
     attributes.add(key::SERVICE_NAME, service_name.clone());
-    let of_container = facts.kubernetes.as_ref().and_then(|known| find(&known.attributes, key::SERVICE_INSTANCE_ID));
+    let of_container =
+        facts.kubernetes.as_ref().and_then(|known| find(&known.attributes, key::SERVICE_INSTANCE_ID));
     let instance = of_container.map_or_else(|| instance_id(facts.id, host), ToOwned::to_owned);
     attributes.add(key::SERVICE_INSTANCE_ID, instance);
     attributes.stated(&stated);

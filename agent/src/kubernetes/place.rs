@@ -77,13 +77,33 @@ mod tests {
         let rows = [
             (format!("0::/kubepods/burstable/pod{UID}/{id}\n"), UID),
             (format!("0::/kubepods/pod{UID}/{id}\n"), UID),
-            (format!("0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{SYSTEMD_UID}.slice/cri-containerd-{id}.scope\n"), UID),
+            (
+                format!(
+                    "0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{SYSTEMD_UID}.slice/cri-containerd-{id}.scope\n"
+                ),
+                UID,
+            ),
             (format!("0::/kubepods.slice/kubepods-pod{SYSTEMD_UID}.slice/crio-{id}.scope\n"), UID),
             (format!("0::/../../kubepods-burstable-pod{SYSTEMD_UID}.slice/cri-containerd-{id}.scope\n"), UID),
-            (format!("12:pids:/kubepods/besteffort/pod{STATIC}/{id}\n1:name=systemd:/kubepods/besteffort/pod{STATIC}/{id}\n0::/\n"), STATIC),
+            (
+                format!(
+                    "12:pids:/kubepods/besteffort/pod{STATIC}/{id}\n1:name=systemd:/kubepods/besteffort/pod{STATIC}/{id}\n0::/\n"
+                ),
+                STATIC,
+            ),
             (format!("0::/docker/{outer}/kubelet/kubepods/burstable/pod{UID}/{id}\n"), UID),
-            (format!("0::/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{SYSTEMD_UID}.slice/cri-containerd-{id}.scope\n"), UID),
-            (format!("0::/system.slice/containerd.service/kubepods-burstable-pod{SYSTEMD_UID}.slice:cri-containerd:{id}\n"), UID),
+            (
+                format!(
+                    "0::/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{SYSTEMD_UID}.slice/cri-containerd-{id}.scope\n"
+                ),
+                UID,
+            ),
+            (
+                format!(
+                    "0::/system.slice/containerd.service/kubepods-burstable-pod{SYSTEMD_UID}.slice:cri-containerd:{id}\n"
+                ),
+                UID,
+            ),
         ];
         for (text, pod) in rows {
             let place = Place::of(&text);
@@ -94,7 +114,13 @@ mod tests {
 
     #[test]
     fn what_is_in_no_pod_has_no_place() {
-        for text in ["0::/", "0::/user.slice/user-0.slice/session-1.scope", "0::/system.slice/podman.service", "0::/podracer", "garbage"] {
+        for text in [
+            "0::/",
+            "0::/user.slice/user-0.slice/session-1.scope",
+            "0::/system.slice/podman.service",
+            "0::/podracer",
+            "garbage",
+        ] {
             assert_eq!(Place::of(text), Place::default(), "{text}");
         }
     }
