@@ -39,6 +39,7 @@ pub(super) fn resource(facts: &ProcessFacts, settings: &Settings, host: &Host) -
     attributes.agents(&settings.resource_attributes);
     attributes.kubernetes(facts);
     attributes.process(facts, host);
+    attributes.container(facts);
     attributes.host(host);
     attributes.telemetry();
     (Resource { service_name, attributes: attributes.0 }, is_readable)
@@ -136,6 +137,20 @@ impl Attributes {
         }
         if let Some(runtime) = facts.runtime {
             self.add(key::PROCESS_RUNTIME_NAME, runtime.name());
+        }
+    }
+
+    fn container(&mut self, facts: &ProcessFacts) {
+        let Some(container) = &facts.container else { return };
+        self.add(key::CONTAINER_ID, container.id.clone());
+        if let Some(name) = container.name() {
+            self.add(key::CONTAINER_NAME, name.to_owned());
+        }
+        if let Some(engine) = container.engine {
+            self.add(key::CONTAINER_RUNTIME_NAME, engine.name());
+        }
+        if let Some(uid) = &container.pod_uid {
+            self.add(key::K8S_POD_UID, uid.clone());
         }
     }
 
