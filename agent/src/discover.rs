@@ -42,7 +42,7 @@ counters! {
         gone: "loss", "processes", "Chosen processes that ended before they could be looked at: their resource is what the exec record says.";
         forgotten: "loss", "processes", "Processes dropped because too many are known.";
         relabelled: "work", "processes", "Processes whose verdict changed because what Kubernetes says of their pod did.";
-        exits_missed: "loss", "processes", "Processes whose exit record was lost, found by the sweep.";
+        exits_missed: "loss", "processes", "Observed processes whose exit record was lost, found by the sweep.";
     }
 }
 
@@ -215,8 +215,10 @@ impl Discovery {
             .filter(|known| self.root.start_ticks(known.id.pid) != Some(known.id.start_ticks))
             .map(|known| known.id)
             .collect();
-        self.counts.exits_missed += gone.len() as u64;
-        gone.into_iter().filter_map(|id| self.exit(id)).collect()
+        let gone: Vec<Known> = gone.into_iter().filter_map(|id| self.exit(id)).collect();
+        // Of what is not observed, and ran before the agent did, no exit is told.
+        self.counts.exits_missed += gone.iter().filter(|known| known.verdict.is_observe()).count() as u64;
+        gone
     }
 
     /// Is this process observed? Records of a process that discovery has not heard of are not used.

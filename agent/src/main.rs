@@ -98,7 +98,9 @@ fn execute(command: &Command, config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 fn start_logging(config: &Config) {
-    let filter = EnvFilter::try_new(&config.agent.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    // What the client of the API server has to say at every attempt, the agent says once.
+    let log = format!("kube_client=off,kube_runtime=off,{}", config.agent.log);
+    let filter = EnvFilter::try_new(log).unwrap_or_else(|_| EnvFilter::new("info"));
     let ansi = io::IsTerminal::is_terminal(&io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(filter)

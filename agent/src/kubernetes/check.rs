@@ -4,7 +4,7 @@
 use super::{
     LABEL, Settings,
     object::ApiPod,
-    watch::{Watched, client, node_selector, refusal},
+    watch::{Watched, client, node_selector, refusal, root_cause},
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -79,7 +79,7 @@ fn checked(which: Watched, verb: &str, answer: Result<(), Option<kube::Error>>) 
         Err(Some(kube::Error::Api(status))) => {
             refusal(which, verb, status.code).unwrap_or_else(|| status.message.clone())
         }
-        Err(Some(error)) => crate::doctor::chain(error),
+        Err(Some(error)) => root_cause(&error),
     };
     Checked { name, ok: answer.is_ok(), detail }
 }

@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn the_workload_is_read_from_names_only_where_they_are_certain() {
-        let rows: [(&str, &str, &[(&str, &str)], &[&str]); 13] = [
+        type Labels = &'static [(&'static str, &'static str)];
+        let rows: [(&str, &str, Labels, &[&str]); 13] = [
             (
                 "ReplicaSet",
                 "front-7d4b9",

@@ -3,7 +3,7 @@
 //! Shape: [`start`] → a bounded channel of [`Change`]s and a [`StatusHandle`]. A full channel makes the watch wait, never its
 //! reader; a watch that falls behind so is listed again. Requests: list and watch of the node's pods (`spec.nodeName`) and, as
 //! metadata, of the namespaces that carry the label, and nothing else. Lists come from the API server's cache, which has an index
-//! of nodes. After a failure it is tried again after 1 to 30 s, spread by chance.
+//! of nodes. After a failure it is tried again after up to 20 s, spread by chance.
 use super::{
     LABEL, Settings,
     cluster::Change,
@@ -17,10 +17,12 @@ use kube::{
     core::PartialObjectMeta,
     runtime::{
         WatchStreamExt,
-        watcher::{self, Event},
+        utils::Backoff,
+        watcher::{self, DefaultBackoff, Event},
     },
 };
 use std::{
+    error::Error,
     fmt, io,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
@@ -34,6 +36,25 @@ use tracing::{info, warn};
 const WAITING: usize = 256;
 /// Pause before the configuration is read again, where it could not be: a service account's files may come later.
 const CONFIG_PAUSE: Duration = Duration::from_secs(5);
+
+/// Pauses between attempts: a third of those that controllers make, so from a quarter of a second to 10 s and by chance up to twice
+/// that. A person who labels a namespace just after the API server is back waits for this.
+#[derive(Default)]
+struct Pauses(DefaultBackoff);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.0.next()? / 3)
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
 
 /// How a resource is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -173,19 +194,17 @@ fn labelled() -> watcher::Config {
 pub(super) async fn client(settings: &Settings) -> Result<Client, String> {
     let config = match &settings.kubeconfig {
         Some(path) => {
-            let failed = |error: &dyn std::error::Error| {
-                format!("kubeconfig {} cannot be used: {}", path.display(), crate::doctor::chain(error))
+            let failed = |error: &dyn Error| {
+                format!("kubeconfig {} cannot be used: {}", path.display(), root_cause(error))
             };
             let file = Kubeconfig::read_from(path).map_err(|error| failed(&error))?;
             let options = KubeConfigOptions::default();
             Config::from_custom_kubeconfig(file, &options).await.map_err(|error| failed(&error))?
         }
-        None => Config::incluster_env().map_err(|error| {
-            format!("the service account cannot be used: {}", crate::doctor::chain(&error))
-        })?,
+        None => Config::incluster_env()
+            .map_err(|error| format!("the service account cannot be used: {}", root_cause(&error)))?,
     };
-    Client::try_from(config)
-        .map_err(|error| format!("no client of the API server: {}", crate::doctor::chain(&error)))
+    Client::try_from(config).map_err(|error| format!("no client of the API server: {}", root_cause(&error)))
 }
 
 /// Carries one watch to the channel, for ever.
@@ -196,7 +215,7 @@ async fn follow<K: Send>(
     sender: &mpsc::Sender<Change>,
     status: &StatusHandle,
 ) {
-    let mut stream = pin!(stream.default_backoff());
+    let mut stream = pin!(stream.backoff(Pauses::default()));
     while let Some(event) = stream.next().await {
         match event {
             Ok(event) => {
@@ -253,7 +272,16 @@ fn trouble(which: Watched, error: &watcher::Error) -> Option<String> {
         WatchFailed(_) => return None,
         _ => None,
     }
-    .or_else(|| Some(format!("the API server does not tell of {which}: {}", crate::doctor::chain(error))))
+    .or_else(|| Some(format!("the API server does not tell of {which}: {}", root_cause(error))))
+}
+
+/// The innermost error: those around it say where in the client it happened.
+pub(super) fn root_cause(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string()
 }
 
 /// What a status code of the API server means for the agent.

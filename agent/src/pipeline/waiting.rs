@@ -1,9 +1,13 @@
 //! Spans that wait for the name of their container: the kubelet tells of a container only once it runs, a second after its first request.
 //!
 //! Shape: decided spans → those that may leave. Each waits for a bounded time, and a bounded number does; what leaves unnamed is counted.
+//! A process whose name did not come in time is waited for no longer: it may run in a container that the kubelet does not know.
 //! Clock: monotonic. What names a process otherwise is known before it is observed, so nothing else is waited for.
 use crate::kubernetes::Counts;
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
 use wirespan_core::{
     event::{Nanos, ProcessId},
     spans::Span,
@@ -11,6 +15,8 @@ use wirespan_core::{
 
 /// Spans that wait at once: what a busy node makes in a second.
 const MOST: usize = 4_096;
+/// Processes remembered whose name did not come; beyond it all are forgotten, which costs each one wait.
+const GIVEN_UP: usize = 4_096;
 /// How often it is looked whether a name has come.
 const LOOK_EVERY_NS: u64 = 20_000_000;
 
@@ -19,12 +25,13 @@ pub(super) struct Waiting {
     wait_ns: u64,
     looked: Nanos,
     spans: VecDeque<(Nanos, Span)>,
+    given_up: HashSet<ProcessId>,
 }
 
 impl Waiting {
     pub(super) fn new(wait: Duration) -> Waiting {
         let wait_ns = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
-        Waiting { wait_ns, looked: Nanos(0), spans: VecDeque::new() }
+        Waiting { wait_ns, looked: Nanos(0), spans: VecDeque::new(), given_up: HashSet::new() }
     }
 
     /// Of `spans` and of those that wait, what may leave now.
@@ -38,9 +45,16 @@ impl Waiting {
         if self.wait_ns == 0 || (spans.is_empty() && self.spans.is_empty()) {
             return spans;
         }
-        let (held, mut leaving): (Vec<Span>, Vec<Span>) =
-            spans.into_iter().partition(|span| awaits_name(span.process));
-        self.spans.extend(held.into_iter().map(|span| (now, span)));
+        let mut leaving = Vec::new();
+        for span in spans {
+            match (awaits_name(span.process), self.given_up.contains(&span.process)) {
+                (true, false) => self.spans.push_back((now, span)),
+                (is_unnamed, _) => {
+                    counts.unnamed += u64::from(is_unnamed);
+                    leaving.push(span);
+                }
+            }
+        }
         let crowded = self.spans.len().saturating_sub(MOST);
         counts.crowded += crowded as u64;
         leaving.extend(self.spans.drain(..crowded).map(|(_, span)| span));
@@ -49,7 +63,10 @@ impl Waiting {
             for (since, span) in std::mem::take(&mut self.spans) {
                 let is_named = !awaits_name(span.process);
                 let is_over = now.since(since) >= self.wait_ns;
-                counts.unnamed += u64::from(is_over && !is_named);
+                if is_over && !is_named {
+                    counts.unnamed += 1;
+                    self.give_up(span.process);
+                }
                 if is_named || is_over {
                     leaving.push(span);
                 } else {
@@ -58,6 +75,13 @@ impl Waiting {
             }
         }
         leaving
+    }
+
+    fn give_up(&mut self, process: ProcessId) {
+        if self.given_up.len() >= GIVEN_UP {
+            self.given_up.clear();
+        }
+        self.given_up.insert(process);
     }
 
     /// Everything that still waits: the agent stops.

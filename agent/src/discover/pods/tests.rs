@@ -38,14 +38,17 @@ fn discovery(root: &TempDir, select: Select) -> Discovery {
     Discovery::in_cluster(select, ProcRoot(root.path().into()), Cluster::new(true))
 }
 
-fn pod(number: u32) -> Change {
-    let pod = Pod {
-        uid: uid(number),
-        name: format!("p{number}"),
-        namespace: format!("n{number}"),
-        ..Pod::default()
-    };
+fn bare(number: u32) -> Pod {
+    let (name, namespace) = (format!("p{number}"), format!("n{number}"));
+    Pod { uid: uid(number), name, namespace, ..Pod::default() }
+}
+
+fn seen(pod: Pod) -> Change {
     Change::Pod { pod: Box::new(pod), listed: false }
+}
+
+fn pod(number: u32) -> Change {
+    seen(bare(number))
 }
 
 fn label(number: u32) -> Change {
@@ -182,10 +185,9 @@ fn a_container_that_gets_its_name_is_renamed_even_if_its_process_is_over() {
     discovery.told([pod(1), pod(2), label(1), label(2)], NOW);
     discovery.exit(id(102));
     let named = |number: u32| {
-        let Change::Pod { mut pod, listed } = pod(number) else { unreachable!() };
         let id = format!("{:064}", 100 + number);
-        pod.containers = vec![Container { id, name: "app".into(), ..Container::default() }];
-        Change::Pod { pod, listed }
+        let containers = vec![Container { id, name: "app".into(), ..Container::default() }];
+        seen(Pod { containers, ..bare(number) })
     };
     let told = discovery.told([named(1), named(2)], LATER);
     assert!(told.changed.is_empty());

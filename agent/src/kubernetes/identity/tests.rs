@@ -25,7 +25,8 @@ fn value<'a>(identity: &'a Identity, key: &str) -> &'a str {
 
 #[test]
 fn a_service_is_named_by_annotation_then_labels_then_owner_then_pod() {
-    let rows: [(&[(&str, &str)], &[(&str, &str)], bool, bool, &str); 7] = [
+    type Texts = &'static [(&'static str, &'static str)];
+    let rows: [(Texts, Texts, bool, bool, &str); 7] = [
         (&[("service.name", "stated")], &[(INSTANCE, "i"), (NAME, "n")], true, true, "stated"),
         (&[], &[(INSTANCE, "i"), (NAME, "n")], true, true, "i"),
         (&[], &[(NAME, "n")], true, true, "n"),

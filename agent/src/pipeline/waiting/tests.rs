@@ -49,6 +49,12 @@ fn a_name_that_does_not_come_is_waited_for_no_longer_than_allowed() {
     assert!(waiting.pass(Vec::new(), Nanos(2_999 * MS), |_| true, &mut counts).is_empty());
     assert_eq!(pids(&waiting.pass(Vec::new(), Nanos(3_020 * MS), |_| true, &mut counts)), [1]);
     assert_eq!(counts.unnamed, 1);
+    assert_eq!(
+        pids(&waiting.pass(vec![span(1)], Nanos(3_021 * MS), |_| true, &mut counts)),
+        [1],
+        "nor again"
+    );
+    assert_eq!(counts.unnamed, 2);
 }
 
 #[test]
