@@ -2,7 +2,7 @@
 //!
 //! Shape: [`read`] at exec or scan → [`ProcessFacts`] → [`Resources::learn`]; later [`Resources::of`] → [`Resource`] for a span.
 //! Source: OpenTelemetry semantic conventions, `resource`. The rule for `service.name` is in `name`.
-//! Which container: `container`. Not here: whom to observe (see `discover`).
+//! Which container: `container`. Not here: what Kubernetes calls a process (see `kubernetes`); whom to observe (see `discover`).
 //! Invariant: facts are read while a process lives; a span that outlives its process still has its resource.
 mod attributes;
 mod container;
@@ -13,11 +13,12 @@ mod runtime;
 #[cfg(test)]
 mod tests;
 
-pub use container::{Container, Engine, Named, Names, Place};
+pub use container::{Container, Engine, Named, Names, PATIENCE, Place, containers};
 pub use facts::{ProcessFacts, place, read};
 pub use host::Host;
 pub use runtime::Runtime;
 
+use crate::kubernetes::Identity;
 use foldhash::fast::RandomState;
 use std::{
     collections::{HashMap, VecDeque},
@@ -93,6 +94,22 @@ impl Resources {
         let resource = Arc::new(resource);
         self.known.insert(facts.id, Known { facts, resource: Arc::clone(&resource) });
         resource
+    }
+
+    /// Something else is known of what Kubernetes calls a process. `None` if nothing is known of the process.
+    pub fn rename(&mut self, process: ProcessId, identity: Option<Identity>) -> Option<&ProcessFacts> {
+        let known = self.known.get_mut(&process)?;
+        if known.facts.kubernetes != identity {
+            known.facts.kubernetes = identity;
+            known.resource = Arc::new(attributes::resource(&known.facts, &self.settings, &self.host).0);
+        }
+        Some(&known.facts)
+    }
+
+    /// Is the name of its container still to come?
+    pub fn awaits_name(&self, process: ProcessId) -> bool {
+        let identity = self.known.get(&process).and_then(|known| known.facts.kubernetes.as_ref());
+        identity.is_some_and(|identity| !identity.is_complete)
     }
 
     /// A known process forked: the child is the same service, another instance.

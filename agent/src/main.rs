@@ -80,7 +80,8 @@ fn execute(command: &Command, config: &Config) -> anyhow::Result<ExitCode> {
             report(config, &pipeline::replay(config, file)?)
         }
         Command::Doctor { json, .. } => {
-            let report = doctor::examine(&pipeline::kernel_settings(config));
+            let kubernetes = pipeline::kubernetes_settings(config);
+            let report = doctor::examine(&pipeline::kernel_settings(config), kubernetes.as_ref());
             print(*json, &report)?;
             Ok(if report.is_able() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
@@ -97,7 +98,9 @@ fn execute(command: &Command, config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 fn start_logging(config: &Config) {
-    let filter = EnvFilter::try_new(&config.agent.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    // What the client of the API server has to say at every attempt, the agent says once.
+    let log = format!("kube_client=off,kube_runtime=off,{}", config.agent.log);
+    let filter = EnvFilter::try_new(log).unwrap_or_else(|_| EnvFilter::new("info"));
     let ansi = io::IsTerminal::is_terminal(&io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -122,6 +125,10 @@ fn explain(config: &Config, pid: u32, json: bool) -> anyhow::Result<ExitCode> {
     let answer = match explain::ask(socket, pid) {
         Ok(answer) => answer,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            if config.kubernetes.is_some() {
+                let why = "no agent answers, and in Kubernetes only a running agent knows which pods opt in";
+                return Err(error).context(why);
+            }
             explain::without_agent(pipeline::select(config, &[]), pid)
         }
         Err(error) => return Err(error).with_context(|| format!("ask the agent at {}", socket.display())),

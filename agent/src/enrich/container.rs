@@ -8,7 +8,7 @@ mod named;
 mod names;
 
 pub use named::Named;
-pub use names::Names;
+pub use names::{Names, PATIENCE};
 
 use serde::{Deserialize, Serialize};
 
@@ -108,18 +108,30 @@ pub struct Place {
 
 /// Reads `/proc/PID/cgroup`.
 pub(super) fn place(text: &str) -> Place {
-    let (text, _) = text.split_at(text.floor_char_boundary(TEXT_BYTES));
-    let paths: Vec<Path> = lines(text).map(|(_, path)| Path::read(path)).collect();
-    // Controllers that an inner engine does not use stay where the outer one put them.
-    let Some(deepest) = paths.iter().max_by_key(|path| path.containers.len()) else {
-        return Place::default();
-    };
-    let agree = paths.iter().all(|path| deepest.begins_with(path));
-    match deepest.containers.last() {
-        Some(_) if !agree => Place::default(),
-        Some(container) => Place { container: Some(container.clone()), unit: deepest.unit.clone() },
+    let text = cut(text);
+    let Some(Path { mut containers, unit: of_container }) = deepest(text) else { return Place::default() };
+    match containers.pop() {
+        Some(container) => Place { container: Some(container), unit: of_container },
         None => Place { container: None, unit: unit(text) },
     }
+}
+
+/// All containers that a process is in, the outermost first, by its `/proc/PID/cgroup`.
+pub fn containers(text: &str) -> Vec<Container> {
+    deepest(cut(text)).map(|path| path.containers).unwrap_or_default()
+}
+
+fn cut(text: &str) -> &str {
+    text.split_at(text.floor_char_boundary(TEXT_BYTES)).0
+}
+
+/// The path with the most containers; `None` if another contradicts it.
+fn deepest(text: &str) -> Option<Path> {
+    let mut paths: Vec<Path> = lines(text).map(|(_, path)| Path::read(path)).collect();
+    // Controllers that an inner engine does not use stay where the outer one put them.
+    let (at, _) = paths.iter().enumerate().max_by_key(|(_, path)| path.containers.len())?;
+    let deepest = paths.swap_remove(at);
+    paths.iter().all(|path| deepest.begins_with(path)).then_some(deepest)
 }
 
 /// The unit of a process of the machine itself: of the hierarchy that systemd works in.

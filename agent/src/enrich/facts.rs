@@ -8,6 +8,7 @@ use super::{
     container::{self, Container, Place},
     runtime::Runtime,
 };
+use crate::kubernetes::Identity;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
@@ -28,7 +29,7 @@ const ARG_BYTES: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessFacts {
     /// Identity.
-    #[serde(with = "Identity")]
+    #[serde(with = "RecordedId")]
     pub id: ProcessId,
     /// The executable's path in the process's own mount namespace, or what the exec record said.
     pub exe: String,
@@ -54,12 +55,15 @@ pub struct ProcessFacts {
     /// systemd service that the process belongs to, inside its container or of the machine.
     #[serde(default)]
     pub unit: Option<String>,
+    /// What Kubernetes calls it.
+    #[serde(default)]
+    pub kubernetes: Option<Identity>,
 }
 
 /// A [`ProcessId`] as it stands in a recording.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "ProcessId")]
-struct Identity {
+struct RecordedId {
     pid: u32,
     start_ticks: u32,
 }
@@ -82,6 +86,7 @@ impl ProcessFacts {
             uid: None,
             container: None,
             unit: None,
+            kubernetes: None,
         }
     }
 }
@@ -109,6 +114,7 @@ pub fn read(proc_root: &Path, pid: u32) -> Option<ProcessFacts> {
         exe,
         container,
         unit,
+        kubernetes: None,
     })
 }
 

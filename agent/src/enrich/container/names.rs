@@ -1,8 +1,8 @@
-//! Asks engines for the names of containers, and lets spans wait for the answer, a bounded time.
+//! Asks engines for the names of containers.
 //!
-//! Shape: [`Names::ask`] when a process is learned, [`Names::answers`] on every turn of the observer, [`Names::hold`] before spans
-//! go. Clock: monotonic. One request per container, of a local socket, on the runtime of the exporters: the observer never waits.
-//! Invariant: questions, answers that are remembered and spans that wait are bounded, and what goes without a name is counted.
+//! Shape: [`Names::ask`] when a process is learned, [`Names::answers`] on every turn of the observer. One request per container, of a local socket, on the runtime of the exporters: the observer never waits.
+//! Invariant: questions and answers that are remembered are bounded, and what stays without a name is counted. Not here: spans that wait for
+//! one (see `pipeline/waiting.rs`).
 use super::{Container, Engine, Named, is_hash};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
@@ -18,11 +18,7 @@ use std::{
 use thiserror::Error;
 use tokio::{net::UnixStream, runtime::Handle, sync::mpsc, time::timeout};
 use tracing::debug;
-use wirespan_core::{
-    counters,
-    event::{Nanos, ProcessId},
-    spans::Span,
-};
+use wirespan_core::counters;
 
 /// Questions that are open at the same time; more wait.
 const OPEN: usize = 32;
@@ -30,10 +26,8 @@ const OPEN: usize = 32;
 const WAITING: usize = 1_024;
 /// Containers whose answer is remembered.
 const KNOWN: usize = 4_096;
-/// How long an engine may take, and how long a span waits. An engine that starts a container answers when that is done.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Spans that wait.
-const HELD: usize = 8_192;
+/// How long an engine may take, and a span may wait for that. An engine that starts a container answers when that is done.
+pub const PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes read of an answer.
 const ANSWER_BYTES: usize = 1 << 20;
 
@@ -45,7 +39,6 @@ counters! {
         unknown: "skip", "containers", "Containers that no engine that was asked knows: their spans have the id alone.";
         unanswered: "loss", "containers", "Containers whose engine could not be asked or did not answer in time: their spans have the id alone, until another process of theirs is learned.";
         refused: "loss", "containers", "Containers that were not asked about because too many wait.";
-        unnamed: "loss", "spans", "Spans that waited for a name as long as they may and went without it.";
     }
 }
 
@@ -78,7 +71,6 @@ pub struct Names {
     known: HashMap<String, Option<Named>, RandomState>,
     /// In the order they were learned.
     ages: VecDeque<String>,
-    held: VecDeque<(Nanos, Span)>,
     answers: (mpsc::Sender<(String, Answer)>, mpsc::Receiver<(String, Answer)>),
     counts: Counts,
 }
@@ -94,7 +86,6 @@ impl Names {
             pending: HashSet::default(),
             known: HashMap::default(),
             ages: VecDeque::new(),
-            held: VecDeque::new(),
             answers: mpsc::channel(OPEN),
             counts: Counts::default(),
         }
@@ -147,40 +138,14 @@ impl Names {
         named
     }
 
-    /// Spans that may go now: of these, and of those that waited.
-    pub fn hold<'a>(
-        &mut self,
-        spans: Vec<Span>,
-        now: Nanos,
-        container_of: impl Fn(ProcessId) -> Option<&'a Container>,
-    ) -> Vec<Span> {
-        if self.held.is_empty() && self.pending.is_empty() {
-            return spans;
-        }
-        let patience = PATIENCE.as_nanos() as u64;
-        let mut ready = Vec::new();
-        let mut held = VecDeque::new();
-        let waited = std::mem::take(&mut self.held).into_iter();
-        let waits =
-            |process| container_of(process).is_some_and(|container| self.pending.contains(&container.id));
-        let mut unnamed = 0;
-        for (since, span) in waited.chain(spans.into_iter().map(|span| (now, span))) {
-            match waits(span.process) {
-                true if now.since(since) < patience && held.len() < HELD => held.push_back((since, span)),
-                is_late => {
-                    unnamed += u64::from(is_late);
-                    ready.push(span);
-                }
-            }
-        }
-        self.counts.unnamed += unnamed;
-        self.held = held;
-        ready
+    /// Are questions open?
+    pub fn are_asked(&self) -> bool {
+        !self.pending.is_empty()
     }
 
-    /// Whatever still waits, at the end.
-    pub fn release(&mut self) -> Vec<Span> {
-        self.held.drain(..).map(|(_, span)| span).collect()
+    /// Is this container's engine still to answer?
+    pub fn awaits(&self, container: &Container) -> bool {
+        self.pending.contains(&container.id)
     }
 
     /// The counters.

@@ -6,7 +6,6 @@ use tokio::{
     runtime::Builder,
     sync::Semaphore,
 };
-use wirespan_core::spans::{Evidence, Kind, SpanId, Status, TraceId};
 
 /// A container, and an engine that answers each request with this text, as soon as it may.
 struct World {
@@ -64,25 +63,6 @@ fn container() -> Container {
     Container { id: "3".repeat(64), engine: Some(Engine::Docker), pod_uid: None, named: None }
 }
 
-fn span(pid: u32) -> Span {
-    Span {
-        trace_id: TraceId([1; 16]),
-        span_id: SpanId([1; 8]),
-        parent_id: None,
-        parent_is_remote: None,
-        trace_flags: 0,
-        trace_state: String::new(),
-        evidence: Evidence::Root,
-        kind: Kind::Server,
-        name: "GET".into(),
-        process: ProcessId { pid, start_ticks: 1 },
-        start: Nanos(0),
-        end: Nanos(1),
-        attributes: Vec::new(),
-        status: Status::Unset,
-    }
-}
-
 const INSPECT: &str = r#"{"Name":"/cart","Config":{"Image":"shop/cart:2"}}"#;
 
 #[test]
@@ -104,37 +84,17 @@ fn a_container_is_asked_about_once_and_its_next_process_is_named_at_once() {
 }
 
 #[test]
-fn spans_of_a_container_wait_for_its_name_and_no_others_do() {
+fn an_engine_that_is_silent_is_waited_for_and_asked_again_by_the_next_process() {
     let world = World::new();
     world.engine("200 OK", INSPECT);
     let mut names = world.names();
     let mut asked = container();
+    assert!(!names.awaits(&asked));
     names.ask(&mut asked);
-    let container_of = |process: ProcessId| (process.pid == 1).then_some(&asked);
-
-    let ready = names.hold(vec![span(1), span(2)], Nanos(0), container_of);
-    assert_eq!(ready.iter().map(|span| span.process.pid).collect::<Vec<_>>(), [2]);
-    world.may_answer.add_permits(1);
-    world.settle(&mut names);
-    let ready = names.hold(Vec::new(), Nanos(1), container_of);
-    assert_eq!(ready.iter().map(|span| span.process.pid).collect::<Vec<_>>(), [1]);
-    assert_eq!(names.counts().unnamed, 0);
-}
-
-#[test]
-fn a_span_waits_no_longer_than_it_may_for_an_engine_that_is_silent() {
-    let world = World::new();
-    world.engine("200 OK", INSPECT);
-    let mut names = world.names();
-    let mut asked = container();
-    names.ask(&mut asked);
-    assert_eq!(names.hold(vec![span(1)], Nanos(0), |_| Some(&asked)).len(), 0);
-    let late = Nanos(PATIENCE.as_nanos() as u64);
-    assert_eq!(names.hold(Vec::new(), late, |_| Some(&asked)).len(), 1);
-    assert_eq!(names.counts().unnamed, 1);
+    assert!(names.awaits(&asked) && names.are_asked());
     assert!(world.settle(&mut names).is_empty());
+    assert!(!names.awaits(&asked) && !names.are_asked());
     assert_eq!(names.counts().unanswered, 1);
-    // The next process asks again.
     names.ask(&mut asked);
     assert_eq!(names.counts().asked, 2);
 }
