@@ -26,7 +26,8 @@ pub use error::{ConfigError, Place, Warning};
 pub use key::{Key, Origin, Row};
 pub use keys::KEYS;
 pub use rooms::{
-    Agent, Assemble, Batch, Capture, Correlate, Export, Kubernetes, Otlp, Resource, Sample, Select,
+    Agent, Assemble, Batch, Capture, Containers, Correlate, Export, Kubernetes, Otlp, Resource, Sample,
+    Select,
 };
 pub use show::{example, help};
 pub use source::{Source, System};
@@ -58,6 +59,8 @@ pub struct Config {
     pub redact: redact::Rules,
     /// For `sample`.
     pub sample: Sample,
+    /// For `enrich`: containers.
+    pub containers: Containers,
     /// For `enrich`.
     pub resource: Resource,
     /// For `export`.

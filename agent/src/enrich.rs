@@ -13,7 +13,7 @@ mod runtime;
 #[cfg(test)]
 mod tests;
 
-pub use container::{Container, Engine, Place, containers};
+pub use container::{Container, Engine, Named, Names, Place, containers};
 pub use facts::{ProcessFacts, place, read};
 pub use host::Host;
 pub use runtime::Runtime;
@@ -116,6 +116,18 @@ impl Resources {
     pub fn fork(&mut self, parent: ProcessId, child: ProcessId) -> Option<Arc<Resource>> {
         let facts = self.known.get(&parent)?.facts.clone();
         Some(self.learn(ProcessFacts { id: child, parent: Some(parent.pid), ..facts }))
+    }
+
+    /// An engine named a container: its processes' facts, as they are from now on.
+    pub fn name(&mut self, container: &str, named: &Named) -> Vec<ProcessFacts> {
+        let mut changed = Vec::new();
+        for Known { facts, resource } in self.known.values_mut() {
+            let Some(it) = facts.container.as_mut().filter(|it| it.id == container) else { continue };
+            it.named = Some(named.clone());
+            *resource = Arc::new(attributes::resource(facts, &self.settings, &self.host).0);
+            changed.push(facts.clone());
+        }
+        changed
     }
 
     /// A process ended: its resource stays until [`ENDED`] others have ended after it.

@@ -66,6 +66,9 @@ pub struct Explanation {
     pub exe: String,
     /// `service.name` of its spans, if it is observed.
     pub service: Option<String>,
+    /// Container and systemd service that it runs in, in words.
+    #[serde(default)]
+    pub place: Vec<String>,
     /// Is it, or was it, observed?
     pub observed: bool,
     /// Why, or why not: half a sentence.
@@ -102,6 +105,7 @@ impl Explanation {
             running,
             exe: known.program.exe.clone(),
             service: None,
+            place: Vec::new(),
             observed,
             why,
             kubernetes: Vec::new(),
@@ -153,6 +157,9 @@ impl fmt::Display for Explanation {
         }
         if let Some(service) = &self.service {
             writeln!(f, "  service.name {service}")?;
+        }
+        for place in &self.place {
+            writeln!(f, "  in {place}")?;
         }
         if self.observed {
             self.seen(f)?;

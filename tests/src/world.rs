@@ -206,7 +206,7 @@ pub fn own_binary(name: &str) -> Result<PathBuf> {
 }
 
 /// C programs of `tests/apps`.
-const C_PROGRAMS: [&str; 4] = ["calls.c", "clone-at.c", "deep.c", "sealed.c"];
+const C_PROGRAMS: [&str; 5] = ["calls.c", "clone-at.c", "deep.c", "embed.c", "sealed.c"];
 
 /// Compiles all C programs, so that where this is slow it need not be done.
 pub fn compile_all() -> Result<()> {

@@ -9,6 +9,7 @@ mod collector;
 mod commands;
 mod context;
 mod damage;
+mod docker;
 mod go;
 mod http;
 mod http2;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Scene> {
         go::SCENES,
         nginx::SCENES,
         python::SCENES,
+        docker::SCENES,
         commands::SCENES,
         broken::SCENES,
         operate::SCENES,

@@ -24,6 +24,12 @@ pub(crate) const NEEDS: [Need; 12] = [
     Need::Program { program: "wrk", package: "wrk" },
 ];
 
+/// What the worlds in containers need besides: an engine, and an interpreter as a library.
+const CONTAINERS: [Need; 2] = [
+    Need::Program { program: "dockerd", package: "docker.io" },
+    Need::File { file: "/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0", package: "libpython3.11" },
+];
+
 /// Which worlds.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -79,6 +85,9 @@ pub(crate) fn worlds(names: &[String]) -> Result<Tally> {
     // Only one group needs what takes minutes to build on a fresh machine.
     if names.is_empty() || names.iter().any(|name| name.starts_with("truth")) {
         setup::truth::programs()?;
+    }
+    if names.is_empty() || names.iter().any(|name| name.starts_with("docker")) {
+        setup::ensure(&CONTAINERS)?;
     }
     build()?;
     let mut runner = command::new("target/worlds/worlds")?;

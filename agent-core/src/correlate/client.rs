@@ -4,6 +4,7 @@
 //! |---|---|
 //! | hands on a context that one open request carries | that request, linked at once (`wire`) |
 //! | carries a context that a library made | none: the span is left to the library |
+//! | shares its connection with others, and a goroutine was created to send it | see `task` |
 //! | shares its connection with others | only if one request was open (`only`): who sends the bytes may do it for others |
 //! | was asked for by a task of a runtime | see `task` |
 //! | was sent by the thread that read a request | that request (`thread`) |
@@ -43,7 +44,10 @@ impl Correlator {
             None => Writer::Nobody,
         };
         // Even a call that needs no candidate tells something about its process.
-        let asked = if opened.stream.is_none() { self.task_prospect(&opened) } else { None };
+        let asked = match opened.stream {
+            None => self.task_prospect(&opened),
+            Some(_) => self.stream_candidate(&opened).map(Prospect::from),
+        };
         let prospect = asked.unwrap_or_else(|| self.candidate(&opened).into());
         if found == Found::Nothing {
             self.peers.wait(&opened);

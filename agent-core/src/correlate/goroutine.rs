@@ -5,6 +5,7 @@
 //! | the goroutine that read an open request | it, or a descendant, answers that request | `task`, once losses would have been told |
 //! | a descendant, before the response began | its sites are proven | `task`, likewise |
 //! | a descendant, before the response began | its sites have been shown good by others, and none spoke against it while held | `task` |
+//! | on a connection that calls share: a descendant that writes nothing else | as above | as above |
 //! | a goroutine that is claimed to ask and that works for nobody | – | none: `other_task` |
 //! | one that is not claimed and works for nobody | – | other evidence (see `client`) |
 //!
@@ -45,6 +46,14 @@ impl Correlator {
             Some((_, Some(_))) | None if is_reader => {}
             Some((_, Some(_))) | None => process.goroutines.outlived(spawn.parent),
         }
+    }
+
+    /// The same for a call on a connection that calls share: only a goroutine that was created to write it says anything.
+    pub(super) fn stream_candidate(&mut self, opened: &Opened) -> Option<Result<Candidate, Unparented>> {
+        let goroutine = opened.actor.goroutine()?;
+        let process = self.processes.get_mut(opened.actor.process)?;
+        let is_its_own = process.goroutines.writes(opened.conn, goroutine);
+        if is_its_own { self.goroutine_candidate(opened) } else { None }
     }
 
     /// Which request the goroutine works for that asked for a call; `None`: goroutines say nothing here.

@@ -16,6 +16,7 @@ use aya::{
     Ebpf, EbpfError,
     maps::{MapError, RingBuf},
 };
+use rustix::io::Errno;
 use std::{io, path::PathBuf};
 use thiserror::Error;
 use wirespan_common::offsets::follow_exec;
@@ -91,6 +92,9 @@ pub enum Error {
         #[source]
         source: Box<MapError>,
     },
+    /// The ring cannot be waited for.
+    #[error("cannot wait for the kernel programs")]
+    Wait(#[source] Errno),
     /// A hook that the agent cannot do without was refused in every variant.
     #[error("no way to see {}: {}", .0.needed_for, .0.refusals())]
     Hook(HookReport),
@@ -165,7 +169,7 @@ impl Kernel {
         let map = self.ebpf.take_map(MAP).ok_or(Error::NoMap(MAP))?;
         let ring =
             RingBuf::try_from(map).map_err(|source| Error::Map { map: MAP, source: Box::new(source) })?;
-        Ok(Ring::new(ring))
+        Ring::new(ring).map_err(Error::Wait)
     }
 
     /// What was chosen for each hook, and why not the rest.

@@ -94,11 +94,13 @@ impl Kernel {
             }
             return None;
         };
-        let Interpreter { version, layout, .. } = &interpreter;
-        let (note, runtime) = match layout {
-            Ok(layout) => (format!("CPython {version}: contexts are known"), Some(Runtime::Python(*layout))),
-            Err(unknown) => (format!("CPython {version}: contexts are not known: {unknown}"), None),
+        let Interpreter { version, layout, name, .. } = &interpreter;
+        let (said, runtime) = match layout {
+            Ok(layout) => ("contexts are known".to_owned(), Some(Runtime::Python(*layout))),
+            Err(unknown) => (format!("contexts are not known: {unknown}"), None),
         };
+        // The process's own name for it: in a container that is a file of the container's.
+        let note = format!("CPython {version}: {said}; {}", name.display());
         match layout {
             Err(Unknown::NotBegun) => self.pythons.wait(id),
             _ => self.pythons.waiting.retain(|waiting| waiting.id != id),

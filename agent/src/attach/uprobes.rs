@@ -26,6 +26,9 @@ use wirespan_core::event::ProcessId;
 /// Files remembered that are no programs with probes, so that each is looked at once.
 const PLAIN_MAX: usize = 4_096;
 
+/// `f_type` of an overlay: include/uapi/linux/magic.h `OVERLAYFS_SUPER_MAGIC`.
+const OVERLAY: rustix::fs::FsWord = 0x794c_7630;
+
 /// An executable: device, inode, and what changes when it is written anew.
 pub(in crate::attach) type ImageId = (u64, u64, i64, i64, u64);
 
@@ -225,5 +228,10 @@ pub(in crate::attach) fn probe_of(id: HookId) -> Option<(&'static str, &'static 
 
 pub(in crate::attach) fn image_id(file: &File) -> Option<ImageId> {
     let facts = file.metadata().ok()?;
+    // Containers of one image run one file, which each of them shows on a device of its own; a probe is the file's. When one of them
+    // gets a copy for itself, the number may stay, but not the time.
+    if rustix::fs::fstatfs(file).is_ok_and(|system| system.f_type == OVERLAY) {
+        return Some((0, facts.ino(), facts.ctime(), facts.ctime_nsec(), facts.size()));
+    }
     Some((facts.dev(), facts.ino(), facts.mtime(), facts.mtime_nsec(), facts.size()))
 }

@@ -7,7 +7,10 @@ use super::{
     choice::{Compression, Exporter, InKubernetes, Propagator, Protocol, Query},
     key::{Origin, Setting},
     keys::Settings,
-    rooms::{Agent, Assemble, Batch, Capture, Correlate, Export, Kubernetes, Otlp, Resource, Sample, Select},
+    rooms::{
+        Agent, Assemble, Batch, Capture, Containers, Correlate, Export, Kubernetes, Otlp, Resource, Sample,
+        Select,
+    },
     value::{Dialect, ExeGlob, Knob},
 };
 use crate::cli::RunArgs;
@@ -62,6 +65,7 @@ pub(super) fn config(
             ratio: settings.sample_ratio.value.0,
             exclude: settings.sample_exclude.value.clone(),
         },
+        containers: containers(&settings),
         resource,
         export: Export {
             exporters: settings.export_exporters.value.clone(),
@@ -118,6 +122,11 @@ fn choose_exporters(settings: &mut Settings, source: &dyn Source, errors: &mut V
         errors.push(alone("`json` and `console` both write to stdout"));
     }
     exporters.value = once.into_iter().filter(|exporter| *exporter != Exporter::None).collect();
+}
+
+fn containers(settings: &Settings) -> Containers {
+    let paths = settings.containers_sockets.value.iter().filter(|path| *path != "none");
+    Containers { sockets: paths.map(PathBuf::from).collect() }
 }
 
 /// One name for everything that an agent observes would be false, so it needs exactly one selector.

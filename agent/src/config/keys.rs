@@ -102,6 +102,12 @@ keys! {
         "Requests that become no span, with all that they cause: health checks, and questions about a service itself. A path stands for \
          itself, one that ends with `*` for all that begin so; a gRPC call's is /SERVICE/METHOD. An empty list excludes nothing.";
 
+    containers_sockets: Vec<String> = "containers.sockets", ["WIRESPAN_CONTAINER_SOCKETS"], None,
+        "/var/run/docker.sock, /run/podman/podman.sock", "paths, or none", "", |paths: &Vec<String>| sockets(paths), false,
+        "Sockets of Docker's API, or Podman's, that are asked for a container's name, image and Compose service: one request for each \
+         container, never a change. Who may use such a socket may do all that the engine may: `none` asks nobody, and spans have the id alone. \
+         What belongs to a pod is not asked about.";
+
     resource_service_name: Option<String> = "resource.service_name", ["OTEL_SERVICE_NAME"], None, "", "", "shop", any, false,
         "Name of the observed service. Applies only if the selectors are exactly one --pid, --exe or --port: an agent that observes many \
          services must not give all of them one name. A process's own OTEL_SERVICE_NAME comes first.";
@@ -207,6 +213,14 @@ fn excluded(paths: &[String]) -> Result<(), String> {
         Some(path) => {
             Err(format!("expected paths such as /healthz or /grpc.health.v1.Health/*, found `{path}`"))
         }
+        None => Ok(()),
+    }
+}
+
+fn sockets(paths: &[String]) -> Result<(), String> {
+    let is_good = |path: &&String| path.starts_with('/') || (*path == "none" && paths.len() == 1);
+    match paths.iter().find(|path| !is_good(path)) {
+        Some(path) => Err(format!("expected paths such as /var/run/docker.sock, or none, found `{path}`")),
         None => Ok(()),
     }
 }

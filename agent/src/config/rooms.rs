@@ -91,6 +91,13 @@ pub struct Sample {
     pub exclude: Vec<String>,
 }
 
+/// For `enrich`: containers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Containers {
+    /// Engines' sockets that are asked for names, in this order.
+    pub sockets: Vec<PathBuf>,
+}
+
 /// For `enrich`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resource {

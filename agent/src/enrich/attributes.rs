@@ -1,10 +1,11 @@
 //! Facts to attributes: the resource as the semantic conventions want it.
 //!
 //! Shape: [`ProcessFacts`] + agent settings + [`Host`] → [`Resource`]. Precedence of one key: the process's own
-//! `OTEL_RESOURCE_ATTRIBUTES`, then the agent's, then what Kubernetes says, then what was detected. Source: semantic conventions `service`, `process`,
+//! `OTEL_RESOURCE_ATTRIBUTES`, then the agent's, then what Kubernetes says, then what was detected. Source: semantic conventions
+//! `service`, `process`, `container`,
 //! `host`, `os`, `telemetry`; the specification's resource SDK for the variable's format.
 //! Not here: arguments beyond the zeroth, working directory, environment: they may hold secrets.
-use super::{Host, ProcessFacts, Resource, Settings, facts::file_name, name};
+use super::{Host, Named, ProcessFacts, Resource, Settings, facts::file_name, name};
 use opentelemetry_semantic_conventions::attribute as key;
 use std::borrow::Cow;
 use uuid::{Uuid, uuid};
@@ -146,11 +147,26 @@ impl Attributes {
         if let Some(name) = container.name() {
             self.add(key::CONTAINER_NAME, name.to_owned());
         }
+        if let Some(named) = &container.named {
+            self.names(named);
+        }
         if let Some(engine) = container.engine {
             self.add(key::CONTAINER_RUNTIME_NAME, engine.name());
         }
         if let Some(uid) = &container.pod_uid {
             self.add(key::K8S_POD_UID, uid.clone());
+        }
+    }
+
+    fn names(&mut self, named: &Named) {
+        if let Some(image) = &named.image {
+            self.add(key::CONTAINER_IMAGE_NAME, image.clone());
+        }
+        if let Some(tag) = &named.tag {
+            self.push(Cow::Borrowed(key::CONTAINER_IMAGE_TAGS), Value::Strs(vec![tag.clone()]));
+        }
+        if let Some(project) = &named.project {
+            self.add(key::SERVICE_NAMESPACE, project.clone());
         }
     }
 

@@ -2,8 +2,14 @@
 //!
 //! Shape: text of `/proc/PID/cgroup` (versions 1, 2 and both) → [`Place`]. Source: cgroups(7), systemd.slice(5), and what each engine
 //! names its groups; `tests/fixtures/cgroup` holds one of every form that is known.
-//! Not here: names and images (the engine knows them), pods (the API server does).
+//! Names and images are in `names`. Not here: pods, which the API server knows.
 //! Invariant: nothing is guessed. An id is what an engine makes, at a place where one puts it; two that contradict are none.
+mod named;
+mod names;
+
+pub use named::Named;
+pub use names::Names;
+
 use serde::{Deserialize, Serialize};
 
 /// Bytes of the text that are looked at: the kernel writes one line per hierarchy, a path has at most 4 KiB.
@@ -77,12 +83,17 @@ pub struct Container {
     pub engine: Option<Engine>,
     /// The pod around it, with dashes as the API server writes it (a static pod's has none).
     pub pod_uid: Option<String>,
+    /// What its engine says of it, as soon as it has.
+    #[serde(default)]
+    pub named: Option<Named>,
 }
 
 impl Container {
-    /// The name, where the path tells it.
+    /// The name, if the path or the engine tells it.
     pub fn name(&self) -> Option<&str> {
-        matches!(self.engine, Some(Engine::Lxc | Engine::Nspawn)).then_some(self.id.as_str())
+        let is_name = matches!(self.engine, Some(Engine::Lxc | Engine::Nspawn));
+        let by_engine = || self.named.as_ref()?.name.as_deref();
+        is_name.then_some(self.id.as_str()).or_else(by_engine)
     }
 }
 
@@ -160,7 +171,7 @@ impl Path {
                 pod = Some(uid);
             }
             if let Some((id, engine)) = container(above, group, below) {
-                read.containers.push(Container { id, engine, pod_uid: pod.clone() });
+                read.containers.push(Container { id, engine, pod_uid: pod.clone(), named: None });
                 read.unit = None;
             } else if group.ends_with(".slice") || group.ends_with(".scope") {
                 read.unit = None;

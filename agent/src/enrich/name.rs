@@ -5,11 +5,13 @@
 //! 2. `service.name` in its `OTEL_RESOURCE_ATTRIBUTES` (both: OpenTelemetry specification, resource SDK);
 //! 3. the agent's own `OTEL_SERVICE_NAME` or `service.name`;
 //! 4. in Kubernetes, what its pod is called (see `kubernetes/identity.rs`);
-//! 5. for an interpreter, what it interprets: the script, module, jar or main class. A name that says nothing (`app.py`,
+//! 5. the container's service of Compose or Swarm;
+//! 6. for an interpreter, what it interprets: the script, module, jar or main class. A name that says nothing (`app.py`,
 //!    `index.js`, `main`) is replaced by the nearest folder whose name does; a launcher (`gunicorn`, `flask`, `rails`) by what it launches;
-//! 6. the executable's file name.
+//! 7. for an interpreter of which all that says nothing: its systemd service, else its container's image;
+//! 8. the executable's file name.
 //!
-//! Invariant: only names are used, never an argument's value that could be a secret.
+//! A container's own name is none of a service: an engine makes one up where nobody chose it. Invariant: only names are used, never an argument's value that could be a secret.
 mod interpreter;
 #[cfg(test)]
 mod tests;
@@ -87,6 +89,23 @@ const GENERIC_FOLDERS: &[&str] = &[
     "www",
 ];
 
+/// How services of systemd begin that run other people's programs.
+const RUNNERS: &[&str] = &[
+    "actions.runner",
+    "anacron",
+    "atd",
+    "buildkit",
+    "containerd",
+    "cron",
+    "docker",
+    "hosted-compute-agent",
+    "pm2",
+    "podman",
+    "rc-local",
+    "ssh",
+    "supervisor",
+];
+
 /// The rule of the module's documentation. `from_attributes` is `service.name` of the process's own resource attributes.
 pub(super) fn service_name(
     facts: &ProcessFacts,
@@ -96,23 +115,40 @@ pub(super) fn service_name(
     let own = facts.otel_service_name.as_deref().or(from_attributes);
     let of_pod = facts.kubernetes.as_ref().map(|known| known.service_name.as_str());
     let said = own.or(configured).or(of_pod).map(clean).filter(|name| !name.is_empty());
-    said.unwrap_or_else(|| derived(facts))
+    said.or_else(|| of_compose(facts)).unwrap_or_else(|| derived(facts))
 }
 
-/// Rules 5 and 6.
+/// Rule 5.
+fn of_compose(facts: &ProcessFacts) -> Option<String> {
+    let service = facts.container.as_ref()?.named.as_ref()?.service.as_deref();
+    service.map(clean).filter(|name| !name.is_empty())
+}
+
+/// Rules 6 to 8.
 fn derived(facts: &ProcessFacts) -> String {
     let executable = file_name(&facts.exe);
-    let interpreted = facts.runtime.filter(|runtime| *runtime != Runtime::Go).and_then(|runtime| {
-        let place = Place { cwd: facts.cwd.as_deref() };
-        interpreter::name(runtime, &facts.args, place)
-    });
-    let fallback = if facts.runtime.is_some_and(|runtime| runtime != Runtime::Go) {
-        stem(executable)
-    } else {
-        executable
-    };
-    let name = clean(interpreted.as_deref().unwrap_or(fallback));
+    let interpreter = facts.runtime.filter(|runtime| *runtime != Runtime::Go);
+    let place = Place { cwd: facts.cwd.as_deref() };
+    let interpreted = interpreter.and_then(|runtime| interpreter::name(runtime, &facts.args, place));
+    let says_nothing = |name: &str| is_generic_file(name) || interpreter::is_launcher(name);
+    let telling = interpreted.as_deref().filter(|name| !says_nothing(name));
+    let around = interpreter.and_then(|_| around(facts));
+    let fallback = if interpreter.is_some() { stem(executable) } else { executable };
+    let name = clean(telling.or(around).or(interpreted.as_deref()).unwrap_or(fallback));
     if name.is_empty() { format!("pid-{}", facts.id.pid) } else { name }
+}
+
+/// Rule 6.
+fn around(facts: &ProcessFacts) -> Option<&str> {
+    let unit = facts.unit.as_deref().and_then(|unit| unit.strip_suffix(".service"));
+    // `api@1` and `api@2` are instances of one service.
+    let unit = unit.map(|unit| match unit.split_once('@') {
+        Some((template, instance)) if instance.bytes().all(|byte| byte.is_ascii_digit()) => template,
+        _ => unit,
+    });
+    let unit = unit.filter(|unit| !RUNNERS.iter().any(|runner| unit.starts_with(runner)));
+    let image = || facts.container.as_ref()?.named.as_ref()?.image_stem();
+    unit.or_else(image).filter(|name| !name.is_empty())
 }
 
 /// Without white space around it and without control characters, cut to a length that back ends take.

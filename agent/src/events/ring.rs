@@ -3,17 +3,29 @@
 //! Shape: records as borrowed bytes, in the order the kernel wrote them. No record waits longer than the caller's timer:
 //! the kernel wakes nobody per record, which would cost the observed program 6 µs a call.
 use aya::maps::{MapData, RingBuf};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::{os::fd::AsFd, time::Duration};
+use rustix::{
+    buffer::spare_capacity,
+    event::{Timespec, epoll},
+    io::Errno,
+};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
 
 /// The consumer's end.
 pub struct Ring {
     ring: RingBuf<MapData>,
+    /// Told when the kernel side wakes somebody, not as long as there is something to read.
+    attention: OwnedFd,
 }
 
 impl Ring {
-    pub(crate) fn new(ring: RingBuf<MapData>) -> Self {
-        Self { ring }
+    pub(crate) fn new(ring: RingBuf<MapData>) -> Result<Self, Errno> {
+        let attention = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let edges = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&attention, ring.as_fd(), epoll::EventData::new_u64(0), edges)?;
+        Ok(Self { ring, attention })
     }
 
     /// Hands over what is there, at most `limit` records, and says how many. A record's room is free again when `each`
@@ -32,8 +44,8 @@ impl Ring {
     /// Records that ask for nothing do not end the wait. A signal does.
     pub fn wait(&self, timeout: Duration) {
         let timeout = Timespec::try_from(timeout).ok();
-        let mut fds = [PollFd::from_borrowed_fd(self.ring.as_fd(), PollFlags::IN)];
+        let mut events = Vec::with_capacity(1);
         // An interrupted wait is a short one: the caller drains and waits again.
-        poll(&mut fds, timeout.as_ref()).unwrap_or_default();
+        epoll::wait(&self.attention, spare_capacity(&mut events), timeout.as_ref()).unwrap_or_default();
     }
 }

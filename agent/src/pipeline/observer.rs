@@ -16,7 +16,7 @@ use crate::{
     attach::{self, Kernel, Misses},
     config::Config,
     discover::{Discovery, Known, Program, Verdict, local_addresses},
-    enrich::{Host, ProcessFacts, Resources, read},
+    enrich::{Host, Names, ProcessFacts, Resources, read},
     events::{Exec, Order, Record, Ring, decode, is_of_process, order::SETTLED_NS, progress_record},
     explain::{Count, Explanation, Work, server::Question},
     export,
@@ -77,6 +77,7 @@ pub(super) struct Observer {
     kernel: Kernel,
     discovery: Discovery,
     resources: Resources,
+    names: Names,
     core: Core,
     exporters: Arc<export::Handle>,
     runtime: Handle,
@@ -120,6 +121,7 @@ impl Observer {
             kernel,
             discovery: cluster::discovery(config, settings::select(config, &addresses), proc),
             resources: Resources::new(settings::enrich(config), Host::read(Path::new("/"))),
+            names: Names::new(config.containers.sockets.clone(), Handle::current()),
             core: Core::new(config, addresses, super::seed()),
             exporters,
             runtime: Handle::current(),
@@ -168,6 +170,7 @@ impl Observer {
                 self.tick();
             }
             self.hear_cluster();
+            self.learn_names();
             self.hand_over();
             while let Ok(question) = questions.try_recv() {
                 // Whoever asked may have gone away.
@@ -350,11 +353,10 @@ impl Observer {
                 let mut facts = facts
                     .unwrap_or_else(|| ProcessFacts::from_exec(known.id, program.exe, program.args, parent));
                 facts.kubernetes = self.discovery.identity(known);
-                if let Some(recorder) = &mut self.recorder
-                    && let Err(error) = recorder.process(&facts)
-                {
-                    warn!(%error, "cannot record a process");
+                if let Some(container) = &mut facts.container {
+                    self.names.ask(container);
                 }
+                self.keep_facts(&facts);
                 self.resources.learn(facts);
                 let runtime = self.kernel.look_into(known.id);
                 self.kernel.observe(known.id, runtime)
@@ -365,6 +367,23 @@ impl Observer {
         match done {
             Ok(_) => {}
             Err(error) => warn!(pid = known.id.pid, %error, "cannot tell the kernel about a process"),
+        }
+    }
+
+    fn keep_facts(&mut self, facts: &ProcessFacts) {
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = recorder.process(facts)
+        {
+            warn!(%error, "cannot record a process");
+        }
+    }
+
+    /// What engines said of containers since the last turn.
+    fn learn_names(&mut self) {
+        for (container, named) in self.names.answers() {
+            for facts in self.resources.name(&container, &named) {
+                self.keep_facts(&facts);
+            }
         }
     }
 
@@ -415,12 +434,17 @@ impl Observer {
     fn hand_over(&mut self) {
         let spans = self.take_spans();
         let spans = self.hold_unnamed(spans);
+        let resources = &self.resources;
+        let container_of = |process| resources.facts(process)?.container.as_ref();
+        let spans = self.names.hold(spans, now(), container_of);
         self.exporters.send(spans, &mut self.resources);
     }
 
     /// What was still held comes all at once, and may be more than fits the queues: it is waited for room.
     fn hand_over_last(&mut self) {
-        let mut spans = self.take_spans();
+        self.learn_names();
+        let mut spans = self.names.release();
+        spans.extend(self.take_spans());
         spans.extend(self.waiting.all());
         let delivered = self.exporters.deliver_within(spans, &mut self.resources, LAST_WITHIN);
         self.runtime.block_on(delivered);
@@ -456,7 +480,8 @@ impl Observer {
         it.kubernetes = self.kubernetes_notes(&known);
         it.program = self.kernel.program_notes(known.id);
         it.work = self.work.get(&known.id).cloned().unwrap_or_default();
-        if self.resources.facts(known.id).is_some() {
+        if let Some(facts) = self.resources.facts(known.id) {
+            it.place = told::place(facts);
             it.service = Some(self.resources.of(known.id).service_name.clone());
         }
         it.open = self.core.longest_open(known.id).into_iter().map(told::open).collect();
@@ -480,6 +505,7 @@ impl Observer {
         snapshot.add(self.order.counts().rows());
         self.core.count(&mut snapshot);
         snapshot.add(self.resources.counts().rows());
+        snapshot.add(self.names.counts().rows());
         snapshot.add(self.exporters.rows());
         snapshot
     }

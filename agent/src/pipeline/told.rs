@@ -1,5 +1,5 @@
 //! What people are told: the kernel side's counters, and the evidence that links rest on, in words.
-use crate::{attach::Kernel, explain::Open};
+use crate::{attach::Kernel, enrich::ProcessFacts, explain::Open};
 use wirespan_core::{
     correlate::{LoopEvidence, OpenExchange, ProcessLinks, ThreadState},
     counter::Counter,
@@ -19,6 +19,22 @@ pub(super) fn kernel_rows(kernel: &Kernel) -> Vec<(Counter, u64)> {
     rows.push((row("loss", "program_misses", "times", doc), misses.total()));
     rows.push((row("work", "map_bytes", "bytes", "Kernel memory of all maps."), kernel.map_bytes()));
     rows
+}
+
+/// The container and the systemd service of a process, in words.
+pub(super) fn place(facts: &ProcessFacts) -> Vec<String> {
+    let mut place = Vec::new();
+    if let Some(container) = &facts.container {
+        let engine = container.engine.map_or("container", |engine| engine.name());
+        let name = container.name().map(|name| format!(" `{name}`")).unwrap_or_default();
+        let named = container.named.as_ref();
+        let image = named.and_then(|named| Some(format!(", image {}", named.image.as_deref()?)));
+        let pod = container.pod_uid.as_ref().map(|uid| format!(", pod {uid}"));
+        let (image, pod) = (image.unwrap_or_default(), pod.unwrap_or_default());
+        place.push(format!("{engine}{name} {}{image}{pod}", container.id));
+    }
+    place.extend(facts.unit.iter().cloned());
+    place
 }
 
 /// An exchange that is open, as people are told.

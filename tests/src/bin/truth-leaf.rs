@@ -10,8 +10,11 @@
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::{Request, Response, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
 use std::{
     env,
     fs::File,
@@ -48,9 +51,11 @@ async fn main() -> Result<()> {
             let leaf = leaf.clone();
             async move { leaf.answer(request).await }
         });
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), serve);
-        // A client that goes away is part of the play.
-        tokio::spawn(async move { drop(connection.await) });
+        // HTTP/1, or HTTP/2 by prior knowledge. A client that goes away is part of the play.
+        tokio::spawn(async move {
+            let builder = auto::Builder::new(TokioExecutor::new());
+            drop(builder.serve_connection(TokioIo::new(stream), serve).await)
+        });
     }
 }
 

@@ -13,7 +13,9 @@
 //!   sign, and with fewer than [`PROOFS_THAT_STOOD`] there is none. All sites on the way up to the reader must be good.
 //!
 //! The bytes of an HTTP/1 client are written by a goroutine of the connection, whose parent is whoever dialled: no evidence. There
-//! a [`Claim`] says who asked: it holds for the next request of its connection.
+//! a [`Claim`] says who asked: it holds for the next request of its connection. On a connection that calls share, the client of
+//! net/http has a goroutine of its own write each request, created by whoever asked: a descendant like any other. There a goroutine
+//! that writes a second request is no such one, and the first request of each connection shows only that it has a writer.
 //! What cannot be known: work handed over a channel to a goroutine that was there before, work of goroutines born before the agent
 //! looked, and work left behind when the response had begun.
 use crate::{
@@ -39,6 +41,8 @@ const QUIET_BIRTHS: u32 = 256;
 const SITES_MAX: usize = 1_024;
 /// Claims of requests that are not yet written. One that was never used is replaced by the next on its connection.
 const CLAIMS_MAX: usize = 4_096;
+/// Connections that calls share of which the last writer is remembered; all of them are forgotten at once.
+const WRITERS_MAX: usize = 4_096;
 /// Steps from a descendant up to the reader that are followed.
 const GENERATIONS_MAX: usize = 16;
 
@@ -93,6 +97,8 @@ struct Born {
     site: u64,
     /// Counted as a proof of its site.
     counted: bool,
+    /// It has written a request to a connection that calls share.
+    wrote: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -116,6 +122,8 @@ pub(in crate::correlate) struct Goroutines {
     over: VecDeque<(Nanos, ExchangeId)>,
     sites: Map<u64, Site>,
     claims: Map<ConnId, Claim>,
+    /// Who wrote the last request of a connection that calls share.
+    writers: Map<ConnId, Goroutine>,
     /// Claims ever seen: the program says who asks.
     pub(in crate::correlate) claimed: u64,
     /// Births of descendants ever seen.
@@ -175,6 +183,20 @@ impl Goroutines {
         Some(claim)
     }
 
+    /// A goroutine writes a request to a connection that calls share; whether it is one that was created for that request.
+    pub(in crate::correlate) fn writes(&mut self, conn: ConnId, goroutine: Goroutine) -> bool {
+        if self.writers.len() >= WRITERS_MAX {
+            self.writers.clear();
+        }
+        let before = self.writers.insert(conn, goroutine);
+        let Some(born) = self.born.get_mut(&goroutine) else { return false };
+        if std::mem::replace(&mut born.wrote, true) {
+            self.outlived(goroutine);
+            return false;
+        }
+        before.is_some() && !self.read.contains_key(&goroutine)
+    }
+
     /// For whom a goroutine works.
     pub(in crate::correlate) fn works_for(&self, goroutine: Goroutine) -> WorksFor {
         match self.read.get(&goroutine).map(SmallVec::as_slice) {
@@ -204,7 +226,7 @@ impl Goroutines {
         if is_quiet || self.born.len() >= BORN_MAX {
             return;
         }
-        let born = Born { request, parent: spawn.parent, site: spawn.site, counted: false };
+        let born = Born { request, parent: spawn.parent, site: spawn.site, counted: false, wrote: false };
         if self.born.insert(spawn.goroutine, born).is_none() {
             self.families.entry(request).or_default().push(spawn.goroutine);
         }
@@ -219,7 +241,7 @@ impl Goroutines {
         }
     }
 
-    /// A descendant worked on after its request's response had begun: it may work for anybody.
+    /// A descendant worked on after its request's response had begun, or wrote several requests: it may work for anybody.
     pub(in crate::correlate) fn outlived(&mut self, goroutine: Goroutine) {
         let Some(born) = self.born.get(&goroutine) else { return };
         if let Some(site) = self.sites.get_mut(&born.site) {

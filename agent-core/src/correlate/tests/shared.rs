@@ -1,7 +1,7 @@
 //! Exchanges that share a connection: who moves its bytes may do it for others, so threads and tasks say nothing there.
 use super::{
     check,
-    script::{check_links, process},
+    script::{check_links, process, run},
     threads::blocking_waves,
 };
 use crate::{
@@ -87,6 +87,77 @@ fn goroutines_and_contexts_that_read_a_shared_connection_are_nobodys() {
               A client /for-b (none: several_open)
         "#]],
     );
+}
+
+/// Requests one after the other, two at a time, each called for on a shared connection by a goroutine that its reader creates for
+/// that (`site=1`).
+fn streams(requests: usize) -> String {
+    let mut script = String::new();
+    for n in 0..requests {
+        let (at, one, two) = (n * 10, 1_000 + n, 5_000 + n);
+        let (for_one, for_two) = (20_000 + n, 30_000 + n);
+        script += &format!(
+            "{at}    A/1 receives a{n} /a{n} go={one}
+             {at}.1  A/2 receives b{n} /b{n} go={two}
+             {at}.2  A/1 bears {for_one} go={one} site=1
+             {at}.3  A/2 bears {for_two} go={two} site=1
+             {at}.4  A/3 sends cb{n} /for-b{n} go={for_two} conn=up shared
+             {at}.5  A/3 sends ca{n} /for-a{n} go={for_one} conn=up shared
+             {at}.6  A/4 reads ca{n} go=9
+             {at}.7  A/4 reads cb{n} go=9
+             {at}.8  A/1 answers a{n} go={one}
+             {at}.9  A/2 answers b{n} go={two}\n"
+        );
+    }
+    script
+}
+
+#[test]
+fn a_goroutine_that_was_created_to_send_one_request_sends_it_for_its_creator() {
+    let (_, text) = run(Settings::default(), &(streams(20) + "9000 tick"));
+    for (request, call) in text.lines().zip(text.lines().skip(1)).filter(|(_, call)| call.contains("(task)"))
+    {
+        let path = request.split_whitespace().nth(2).unwrap_or_default().trim_start_matches('/');
+        assert!(call.contains(&format!("/for-{path} ")), "{call} below {request}");
+    }
+    // The first of the connection, and those with which the statement showed what it is.
+    check_links(&(streams(20) + "9000 tick"), expect!["task 34, entry 40, uncalibrated 5, connection_shared 1"]);
+}
+
+#[test]
+fn a_goroutine_that_sends_for_others_too_takes_every_link_of_its_kind_along() {
+    let script = streams(20)
+        + "300   A/1 receives w1 /starts go=30
+           300.1 A/1 bears 40 go=30 site=1
+           300.2 A/2 receives w2 /other go=31
+           300.3 A/3 sends cw1 /first go=40 conn=up shared
+           300.4 A/3 sends cw2 /of-another go=40 conn=up shared
+           300.5 A/4 reads cw1 go=9
+           300.6 A/4 reads cw2 go=9
+           300.7 A/1 answers w1 go=30
+           300.8 A/2 answers w2 go=31\n"
+        + "9000 tick";
+    check_links(&script, expect!["entry 42, task_shared 40, connection_shared 2"]);
+}
+
+#[test]
+fn whoever_sends_all_requests_of_a_connection_is_no_evidence_though_one_of_them_created_it() {
+    let mut script = String::new();
+    for n in 0..20 {
+        let (at, reader, writer) = (n * 10, 1_000 + n, 2_000 + n);
+        script += &format!(
+            "{at}    A/1 receives r{n} /r{n} go={reader}
+             {at}.1  A/2 receives s{n} /s{n} go={}
+             {at}.2  A/1 bears {writer} go={reader} site=1
+             {at}.3  A/3 sends c{n} /for-another go={writer} conn=up{n} shared
+             {at}.4  A/3 reads c{n} go=9
+             {at}.5  A/1 answers r{n} go={reader}
+             {at}.6  A/2 answers s{n} go={}\n",
+            6_000 + n,
+            6_000 + n,
+        );
+    }
+    check_links(&(script + "9000 tick"), expect!["entry 40, connection_shared 20"]);
 }
 
 #[test]

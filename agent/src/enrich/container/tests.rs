@@ -32,7 +32,7 @@ fn form(block: &str) -> Form {
 /// As the corpus writes an answer: `docker <id> pod <uid> unit <unit>`, `?` for an engine that the path does not tell.
 fn written(place: &Place) -> String {
     let mut words = Vec::new();
-    if let Some(Container { id, engine, pod_uid }) = &place.container {
+    if let Some(Container { id, engine, pod_uid, .. }) = &place.container {
         words.extend([engine.map_or("?", Engine::name).to_owned(), id.clone()]);
         words.extend(pod_uid.iter().map(|uid| format!("pod {uid}")));
     }

@@ -77,6 +77,11 @@ pub(super) fn name(runtime: Runtime, args: &[String], place: Place<'_>) -> Optio
     }
 }
 
+/// Is this the name of something that runs any application?
+pub(super) fn is_launcher(name: &str) -> bool {
+    PYTHON_LAUNCHERS.contains(&name) || RUBY_LAUNCHERS.contains(&name)
+}
+
 /// Servers that rename themselves put what they serve in brackets: `gunicorn: worker [shop.wsgi:app]`, `puma 6 (…) [shop]`.
 fn title(title: &str) -> Option<String> {
     let (_, inside) = title.strip_suffix(']')?.rsplit_once('[')?;

@@ -1,6 +1,6 @@
 //! What a service is called, as a table.
 use super::*;
-use crate::enrich::runtime::Runtime;
+use crate::enrich::{Container, Engine, Named, runtime::Runtime};
 use wirespan_core::event::ProcessId;
 
 fn facts(exe: &str, cwd: &str, command: &str) -> ProcessFacts {
@@ -119,6 +119,35 @@ fn a_title_that_a_server_gave_itself_is_read_in_its_brackets() {
     assert_eq!(name(&titled("/usr/bin/python3", "gunicorn: worker [shop.wsgi:app]")), "shop");
     assert_eq!(name(&titled("/usr/bin/ruby3.1", "puma 5.6.5 (tcp://0.0.0.0:3000) [blog]")), "blog");
     assert_eq!(name(&titled("/usr/bin/python3", "celeryd: idle and waiting")), "python");
+}
+
+#[test]
+fn an_interpreter_whose_program_says_nothing_is_named_by_what_is_around_it() {
+    let named = |image: &str, service: Option<&str>| Named {
+        image: Some(image.into()),
+        service: service.map(str::to_owned),
+        ..Named::default()
+    };
+    let within = |named| {
+        Some(Container { id: "x".into(), engine: Some(Engine::Docker), pod_uid: None, named: Some(named) })
+    };
+    let check = |exe: &str, command: &str, unit: &str, named: Option<Named>, expected: &str| {
+        let unit = Some(unit.to_owned()).filter(|unit| !unit.is_empty());
+        let facts = ProcessFacts { unit, container: named.and_then(within), ..facts(exe, "/app", command) };
+        assert_eq!(service_name(&facts, None, None), expected, "{command} in {:?}", facts.unit);
+    };
+    let (python, node) = ("/usr/bin/python3.11", "/usr/local/bin/node");
+    check(python, "python3 app.py", "orders.service", None, "orders");
+    check(python, "python3 -m uvicorn main:app", "orders@2.service", None, "orders");
+    check(python, "python3 -m uvicorn main:app", "gunicorn@shop.service", None, "gunicorn@shop");
+    check(python, "python3 /srv/cart/cart.py", "orders.service", None, "cart");
+    check(python, "python3 app.py", "cron.service", None, "app");
+    check(node, "node server.js", "", Some(named("ghcr.io/acme/cart", None)), "cart");
+    check(node, "node cart.js", "", Some(named("node", None)), "cart");
+    check(node, "node", "web.service", Some(named("acme/site", None)), "web");
+    check("/usr/sbin/nginx", "nginx", "edge.service", Some(named("acme/site", None)), "nginx");
+    check("/usr/lib/postgresql/15/bin/postgres", "postgres", "", Some(named("postgres", Some("db"))), "db");
+    check(node, "node cart.js", "", Some(named("node", Some("basket"))), "basket");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
 };
 use std::path::Path;
 use tokio::sync::mpsc;
-use tracing::{debug, warn};
+use tracing::debug;
 use wirespan_core::{
     event::{Event, Nanos},
     spans::Span,
@@ -81,11 +81,8 @@ impl Observer {
     /// What was last known of a pod that is gone stays true of its processes.
     fn rename(&mut self, known: &Known) {
         let Some(identity) = self.discovery.identity(known) else { return };
-        let Some(facts) = self.resources.rename(known.id, Some(identity)) else { return };
-        if let Some(recorder) = &mut self.recorder
-            && let Err(error) = recorder.process(facts)
-        {
-            warn!(%error, "cannot record a process");
+        if let Some(facts) = self.resources.rename(known.id, Some(identity)).cloned() {
+            self.keep_facts(&facts);
         }
     }
 

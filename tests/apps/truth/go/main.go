@@ -185,7 +185,12 @@ func main() {
 		// Towards others more connections are opened than are kept.
 		clients = append(clients, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: pool}})
 	}
-	clients[len(peers)-1].Transport = &http.Transport{MaxIdleConnsPerHost: pool, MaxConnsPerHost: pool}
+	leaf := &http.Transport{MaxIdleConnsPerHost: pool, MaxConnsPerHost: pool}
+	if habit == "streams" {
+		leaf.Protocols = new(http.Protocols)
+		leaf.Protocols.SetUnencryptedHTTP2(true)
+	}
+	clients[len(peers)-1].Transport = leaf
 	http.HandleFunc("/t/", handle)
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
 }

@@ -1,0 +1,255 @@
+//! Asks engines for the names of containers, and lets spans wait for the answer, a bounded time.
+//!
+//! Shape: [`Names::ask`] when a process is learned, [`Names::answers`] on every turn of the observer, [`Names::hold`] before spans
+//! go. Clock: monotonic. One request per container, of a local socket, on the runtime of the exporters: the observer never waits.
+//! Invariant: questions, answers that are remembered and spans that wait are bounded, and what goes without a name is counted.
+use super::{Container, Engine, Named, is_hash};
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::{Request, StatusCode, client::conn::http1, header::HOST};
+use hyper_util::rt::TokioIo;
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use thiserror::Error;
+use tokio::{net::UnixStream, runtime::Handle, sync::mpsc, time::timeout};
+use tracing::debug;
+use wirespan_core::{
+    counters,
+    event::{Nanos, ProcessId},
+    spans::Span,
+};
+
+/// Questions that are open at the same time; more wait.
+const OPEN: usize = 32;
+/// Containers that wait to be asked about.
+const WAITING: usize = 1_024;
+/// Containers whose answer is remembered.
+const KNOWN: usize = 4_096;
+/// How long an engine may take, and how long a span waits. An engine that starts a container answers when that is done.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Spans that wait.
+const HELD: usize = 8_192;
+/// Bytes read of an answer.
+const ANSWER_BYTES: usize = 1 << 20;
+
+counters! {
+    /// Work and losses of asking for names.
+    Counts in "containers" {
+        asked: "work", "containers", "Containers whose engine was asked for their names.";
+        named: "work", "containers", "Containers whose names are known.";
+        unknown: "skip", "containers", "Containers that no engine that was asked knows: their spans have the id alone.";
+        unanswered: "loss", "containers", "Containers whose engine could not be asked or did not answer in time: their spans have the id alone, until another process of theirs is learned.";
+        refused: "loss", "containers", "Containers that were not asked about because too many wait.";
+        unnamed: "loss", "spans", "Spans that waited for a name as long as they may and went without it.";
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+enum NoAnswer {
+    #[error("cannot connect to {path}: {source}")]
+    Connect { path: PathBuf, source: std::io::Error },
+    #[error("{0}")]
+    Http(#[from] hyper::Error),
+    #[error("cannot read the answer: {0}")]
+    Body(Box<dyn std::error::Error + Send + Sync>),
+    #[error("the engine answered {0}")]
+    Status(StatusCode),
+    #[error("the engine did not answer within {PATIENCE:?}")]
+    Late,
+}
+
+/// An answer: `None` if no engine knows the container.
+type Answer = Result<Option<Named>, NoAnswer>;
+
+/// See the file's doc.
+pub struct Names {
+    sockets: Arc<[PathBuf]>,
+    runtime: Handle,
+    open: usize,
+    waiting: VecDeque<String>,
+    /// Both of them.
+    pending: HashSet<String, RandomState>,
+    known: HashMap<String, Option<Named>, RandomState>,
+    /// In the order they were learned.
+    ages: VecDeque<String>,
+    held: VecDeque<(Nanos, Span)>,
+    answers: (mpsc::Sender<(String, Answer)>, mpsc::Receiver<(String, Answer)>),
+    counts: Counts,
+}
+
+impl Names {
+    /// Engines behind these sockets, asked one after the other; none: nobody is asked, and no span waits.
+    pub fn new(sockets: Vec<PathBuf>, runtime: Handle) -> Names {
+        Names {
+            sockets: sockets.into(),
+            runtime,
+            open: 0,
+            waiting: VecDeque::new(),
+            pending: HashSet::default(),
+            known: HashMap::default(),
+            ages: VecDeque::new(),
+            held: VecDeque::new(),
+            answers: mpsc::channel(OPEN),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Fills in what is known of a container, or asks for it.
+    pub fn ask(&mut self, container: &mut Container) {
+        if let Some(named) = self.known.get(&container.id) {
+            container.named.clone_from(named);
+            return;
+        }
+        let is_theirs = matches!(container.engine, None | Some(Engine::Docker | Engine::Podman));
+        // What Kubernetes runs, the API server names.
+        let is_asked = is_theirs && container.pod_uid.is_none() && is_hash(&container.id);
+        if !is_asked || self.sockets.is_empty() || self.pending.contains(&container.id) {
+            return;
+        }
+        if self.waiting.len() >= WAITING {
+            self.counts.refused += 1;
+            return;
+        }
+        self.pending.insert(container.id.clone());
+        self.waiting.push_back(container.id.clone());
+        self.start();
+    }
+
+    /// Names that came since the last call.
+    pub fn answers(&mut self) -> Vec<(String, Named)> {
+        let mut named = Vec::new();
+        while let Ok((id, answer)) = self.answers.1.try_recv() {
+            self.open -= 1;
+            self.pending.remove(&id);
+            match answer {
+                Ok(Some(names)) => {
+                    self.counts.named += 1;
+                    self.remember(id.clone(), Some(names.clone()));
+                    named.push((id, names));
+                }
+                Ok(None) => {
+                    self.counts.unknown += 1;
+                    self.remember(id, None);
+                }
+                Err(error) => {
+                    self.counts.unanswered += 1;
+                    debug!(container = id, %error, "no names for a container");
+                }
+            }
+        }
+        self.start();
+        named
+    }
+
+    /// Spans that may go now: of these, and of those that waited.
+    pub fn hold<'a>(
+        &mut self,
+        spans: Vec<Span>,
+        now: Nanos,
+        container_of: impl Fn(ProcessId) -> Option<&'a Container>,
+    ) -> Vec<Span> {
+        if self.held.is_empty() && self.pending.is_empty() {
+            return spans;
+        }
+        let patience = PATIENCE.as_nanos() as u64;
+        let mut ready = Vec::new();
+        let mut held = VecDeque::new();
+        let waited = std::mem::take(&mut self.held).into_iter();
+        let waits =
+            |process| container_of(process).is_some_and(|container| self.pending.contains(&container.id));
+        let mut unnamed = 0;
+        for (since, span) in waited.chain(spans.into_iter().map(|span| (now, span))) {
+            match waits(span.process) {
+                true if now.since(since) < patience && held.len() < HELD => held.push_back((since, span)),
+                is_late => {
+                    unnamed += u64::from(is_late);
+                    ready.push(span);
+                }
+            }
+        }
+        self.counts.unnamed += unnamed;
+        self.held = held;
+        ready
+    }
+
+    /// Whatever still waits, at the end.
+    pub fn release(&mut self) -> Vec<Span> {
+        self.held.drain(..).map(|(_, span)| span).collect()
+    }
+
+    /// The counters.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    fn start(&mut self) {
+        while self.open < OPEN
+            && let Some(id) = self.waiting.pop_front()
+        {
+            self.counts.asked += 1;
+            self.open += 1;
+            let (sockets, answers) = (Arc::clone(&self.sockets), self.answers.0.clone());
+            self.runtime.spawn(async move {
+                let answer = timeout(PATIENCE, look_up(&sockets, &id)).await.unwrap_or(Err(NoAnswer::Late));
+                // Nobody listens when the agent has stopped.
+                drop(answers.send((id, answer)).await);
+            });
+        }
+    }
+
+    fn remember(&mut self, id: String, named: Option<Named>) {
+        if self.ages.len() >= KNOWN
+            && let Some(oldest) = self.ages.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        if self.known.insert(id.clone(), named).is_none() {
+            self.ages.push_back(id);
+        }
+    }
+}
+
+/// The first engine that knows the container. One that cannot be asked is an error only if no other knows it.
+async fn look_up(sockets: &[PathBuf], id: &str) -> Answer {
+    let mut answer = Ok(None);
+    for socket in sockets {
+        match inspect(socket, id).await {
+            Ok(Some(named)) => return Ok(Some(named)),
+            Ok(None) => {}
+            Err(NoAnswer::Connect { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => answer = Err(error),
+        }
+    }
+    answer
+}
+
+async fn inspect(socket: &Path, id: &str) -> Answer {
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|source| NoAnswer::Connect { path: socket.to_owned(), source })?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let mut request = Request::new(Empty::<Bytes>::new());
+    if let Ok(uri) = format!("/containers/{id}/json").parse() {
+        *request.uri_mut() = uri;
+    }
+    request.headers_mut().insert(HOST, hyper::header::HeaderValue::from_static("localhost"));
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await.map_err(NoAnswer::Body);
+    connection.abort();
+    match status {
+        StatusCode::OK => Ok(Named::read(&body?.to_bytes())),
+        StatusCode::NOT_FOUND => Ok(None),
+        other => Err(NoAnswer::Status(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
