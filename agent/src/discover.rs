@@ -148,7 +148,7 @@ impl Discovery {
             return known;
         }
         if self.cluster.is_some() {
-            return self.executed_in_pod(id, at);
+            return self.executed_in_pod(id, fallback, at);
         }
         let found = self.root.one(id.pid).filter(|found| found.id == id);
         let is_gone = found.is_none();

@@ -98,11 +98,21 @@ impl Discovery {
     }
 
     /// A program was executed: its cgroups are read again, for a container's first program is one of the runtime's until then.
-    pub(super) fn executed_in_pod(&mut self, id: ProcessId, at: Nanos) -> Known {
+    /// `fallback` is what the exec record says, of a process that was observed before and is over by now.
+    pub(super) fn executed_in_pod(&mut self, id: ProcessId, fallback: Program, at: Nanos) -> Known {
         let judged = self.judged(id.pid, at).filter(|known| known.id == id);
         let known = judged.unwrap_or_else(|| {
-            let verdict = Verdict::Ignore(Skip::Unplaced);
-            Known { id, program: Program::default(), verdict, since: at, place: None }
+            let before = self.known.get(&id.pid).filter(|before| before.id == id);
+            let place = before.and_then(|before| before.place.clone());
+            let verdict = match place.as_deref().map(|place| self.verdict_of_pod(place)) {
+                Some(Verdict::Observe(why)) => {
+                    self.select.executed(id.pid, &fallback, self.parent(&fallback)).or(why)
+                }
+                Some(ignore) => ignore,
+                None => Verdict::Ignore(Skip::Unplaced),
+            };
+            self.counts.gone += u64::from(verdict.is_observe());
+            Known { id, program: fallback, verdict, since: at, place }
         });
         self.remember(known.clone());
         known
@@ -135,7 +145,7 @@ impl Discovery {
         let program = found.map_or_else(|| placed.program.clone(), |found| found.program);
         let listens = if self.select.needs_ports() { self.root.listens(placed.id.pid) } else { Vec::new() };
         let verdict = self.select.running(placed.id.pid, &program, &listens, self.parent(&program));
-        (if verdict == Verdict::Observe(Why::Everything) { Verdict::Observe(why) } else { verdict }, program)
+        (verdict.or(why), program)
     }
 
     fn within(&self, touched: &BTreeSet<String>) -> Vec<Known> {

@@ -96,6 +96,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The same, with the better reason where no selector is one.
+    pub(super) fn or(self, why: Why) -> Verdict {
+        if self == Verdict::Observe(Why::Everything) { Verdict::Observe(why) } else { self }
+    }
+
     /// Are its bytes used?
     pub fn is_observe(self) -> bool {
         matches!(self, Verdict::Observe(_))

@@ -4,11 +4,12 @@
 //! 1. `OTEL_SERVICE_NAME` in the environment of the process itself;
 //! 2. `service.name` in its `OTEL_RESOURCE_ATTRIBUTES` (both: OpenTelemetry specification, resource SDK);
 //! 3. the agent's own `OTEL_SERVICE_NAME` or `service.name`;
-//! 4. in Kubernetes, what its pod is called (see `kubernetes/identity.rs`); elsewhere the container's service of Compose or Swarm;
-//! 5. for an interpreter, what it interprets: the script, module, jar or main class. A name that says nothing (`app.py`,
+//! 4. in Kubernetes, what its pod is called (see `kubernetes/identity.rs`);
+//! 5. the container's service of Compose or Swarm;
+//! 6. for an interpreter, what it interprets: the script, module, jar or main class. A name that says nothing (`app.py`,
 //!    `index.js`, `main`) is replaced by the nearest folder whose name does; a launcher (`gunicorn`, `flask`, `rails`) by what it launches;
-//! 6. for an interpreter of which all that says nothing: its systemd service, else its container's image;
-//! 7. the executable's file name.
+//! 7. for an interpreter of which all that says nothing: its systemd service, else its container's image;
+//! 8. the executable's file name.
 //!
 //! A container's own name is none of a service: an engine makes one up where nobody chose it. Invariant: only names are used, never an argument's value that could be a secret.
 mod interpreter;
@@ -113,15 +114,17 @@ pub(super) fn service_name(
 ) -> String {
     let own = facts.otel_service_name.as_deref().or(from_attributes);
     let of_pod = facts.kubernetes.as_ref().map(|known| known.service_name.as_str());
-    let said = own.or(configured).or(of_pod).or_else(|| of_compose(facts)).map(clean);
-    said.filter(|name| !name.is_empty()).unwrap_or_else(|| derived(facts))
+    let said = own.or(configured).or(of_pod).map(clean).filter(|name| !name.is_empty());
+    said.or_else(|| of_compose(facts)).unwrap_or_else(|| derived(facts))
 }
 
-fn of_compose(facts: &ProcessFacts) -> Option<&str> {
-    facts.container.as_ref()?.named.as_ref()?.service.as_deref()
+/// Rule 5.
+fn of_compose(facts: &ProcessFacts) -> Option<String> {
+    let service = facts.container.as_ref()?.named.as_ref()?.service.as_deref();
+    service.map(clean).filter(|name| !name.is_empty())
 }
 
-/// Rules 5 to 7.
+/// Rules 6 to 8.
 fn derived(facts: &ProcessFacts) -> String {
     let executable = file_name(&facts.exe);
     let interpreter = facts.runtime.filter(|runtime| *runtime != Runtime::Go);

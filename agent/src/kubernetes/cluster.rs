@@ -16,8 +16,8 @@ use std::{
 };
 use wirespan_core::counters;
 
-/// Pods kept: the kubelet's usual most is 110, the largest nodes' 500.
-pub(super) const PODS: usize = 5_000;
+/// Pods kept: the kubelet's usual most is 110, the largest nodes' 500. One has about a kilobyte.
+pub(super) const PODS: usize = 8_192;
 /// Labelled namespaces kept.
 pub(super) const NAMESPACES: usize = 10_000;
 

@@ -7,8 +7,9 @@ use kube::core::{NamespaceResourceScope, ObjectMeta, Resource};
 use serde::Deserialize;
 use std::{borrow::Cow, collections::BTreeMap};
 
-/// Texts kept of a pod's annotations, and the characters of each.
+/// Texts kept of a pod's annotations.
 const ANNOTATIONS: usize = 32;
+/// Characters kept of a text.
 const TEXT_CHARS: usize = 1024;
 /// Containers kept of a pod.
 const CONTAINERS: usize = 64;
@@ -144,12 +145,16 @@ impl From<ApiPod> for Pod {
         let owner = owner.into_iter().find(|owner| owner.controller == Some(true) && owner.kind != "Node");
         Pod {
             uid: metadata.uid.unwrap_or_default(),
-            static_digest: annotations.get(STATIC_DIGEST).cloned(),
+            static_digest: annotations.get(STATIC_DIGEST).map(|digest| bounded(digest)),
             name: metadata.name.unwrap_or_default(),
             namespace: metadata.namespace.unwrap_or_default(),
             node: spec.node_name,
             said: labels.get(super::LABEL).and_then(|value| Said::of(value)),
-            owner: owner.map(|owner| Owner { kind: owner.kind, name: owner.name, uid: owner.uid }),
+            owner: owner.map(|owner| Owner {
+                kind: bounded(&owner.kind),
+                name: bounded(&owner.name),
+                uid: bounded(&owner.uid),
+            }),
             stated: stated(annotations),
             labels: labels.into_iter().filter(|(key, _)| LABELS.contains(&key.as_str())).collect(),
             containers: status.containers(&spec.containers),
@@ -163,15 +168,11 @@ impl Status {
         let started = all.into_iter().flatten().filter_map(|status| {
             let (_, id) = status.container_id.as_deref()?.rsplit_once("//")?;
             // A runtime may know the image by its digest alone; the pod names it as a person did.
-            let named = spec.iter().find(|one| one.name == status.name).map(|one| one.image.clone());
+            let named = spec.iter().find(|one| one.name == status.name).map(|one| &one.image);
             let digest = status.image_id.rsplit_once("://").map_or(status.image_id.as_str(), |(_, id)| id);
-            let digest = digest.contains('@').then(|| digest.to_owned());
-            Some(Container {
-                id: id.to_owned(),
-                image: named.unwrap_or(status.image),
-                name: status.name,
-                digest,
-            })
+            let digest = digest.contains('@').then(|| bounded(digest));
+            let image = bounded(named.unwrap_or(&status.image));
+            Some(Container { id: bounded(id), image, name: bounded(&status.name), digest })
         });
         started.take(CONTAINERS).collect()
     }
@@ -179,10 +180,14 @@ impl Status {
 
 fn stated(annotations: BTreeMap<String, String>) -> Vec<(String, String)> {
     let stated = annotations.into_iter().filter_map(|(key, value)| {
-        let key = key.strip_prefix(ATTRIBUTE_PREFIX).filter(|key| !key.is_empty())?.to_owned();
-        Some((key, value.chars().take(TEXT_CHARS).collect()))
+        let key = key.strip_prefix(ATTRIBUTE_PREFIX).filter(|key| !key.is_empty())?;
+        Some((bounded(key), bounded(&value)))
     });
     stated.take(ANNOTATIONS).collect()
+}
+
+fn bounded(text: &str) -> String {
+    text.chars().take(TEXT_CHARS).collect()
 }
 
 #[cfg(test)]

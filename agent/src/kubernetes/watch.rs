@@ -27,13 +27,15 @@ use std::{
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 /// Changes that wait for whoever decides.
 const WAITING: usize = 256;
+/// So long after a failure there would have been another attempt, and its failure: pauses are up to 20 s, an attempt takes up to 30 s.
+const SILENCE: Duration = Duration::from_secs(60);
 /// Pause before the configuration is read again, where it could not be: a service account's files may come later.
 const CONFIG_PAUSE: Duration = Duration::from_secs(5);
 
@@ -64,8 +66,8 @@ pub enum Access {
     Waiting,
     /// Listed, and watched.
     Reached,
-    /// Not now, in half a sentence.
-    Failing(String),
+    /// Not at the last attempt: in half a sentence why, and when that was.
+    Failing(String, Instant),
 }
 
 /// How the API server is reached.
@@ -83,7 +85,9 @@ impl Status {
         let told = |name, access: &Access| match access {
             Access::Reached => None,
             Access::Waiting => Some(format!("the API server has not listed {name} yet")),
-            Access::Failing(why) => Some(format!("{why}; what was last known of {name} holds")),
+            // A watch that goes on where it stopped is told of by nothing but its silence.
+            Access::Failing(_, at) if at.elapsed() > SILENCE => None,
+            Access::Failing(why, _) => Some(format!("{why}; what was last known of {name} holds")),
         };
         [told("pods", &self.pods), told("namespaces", &self.namespaces)].into_iter().flatten().collect()
     }
@@ -105,11 +109,10 @@ impl StatusHandle {
             Watched::Pods => &mut status.pods,
             Watched::Namespaces => &mut status.namespaces,
         };
-        if *place == access {
-            return;
-        }
         match &access {
-            Access::Failing(why) => warn!("{why}; what was last known holds, and it is tried again"),
+            Access::Failing(why, _) if matches!(place, Access::Failing(before, _) if before == why) => {}
+            Access::Failing(why, _) => warn!("{why}; what was last known holds, and it is tried again"),
+            Access::Reached if *place == Access::Reached => {}
             Access::Reached => info!("the API server tells of {which}"),
             Access::Waiting => {}
         }
@@ -160,8 +163,8 @@ async fn run(settings: &Settings, sender: &mpsc::Sender<Change>, status: &Status
         match client(settings).await {
             Ok(client) => break client,
             Err(why) => {
-                status.set(Watched::Pods, Access::Failing(why.clone()));
-                status.set(Watched::Namespaces, Access::Failing(why));
+                status.set(Watched::Pods, Access::Failing(why.clone(), Instant::now()));
+                status.set(Watched::Namespaces, Access::Failing(why, Instant::now()));
                 tokio::time::sleep(CONFIG_PAUSE).await;
             }
         }
@@ -229,7 +232,7 @@ async fn follow<K: Send>(
             }
             Err(error) => {
                 if let Some(why) = trouble(which, &error) {
-                    status.set(which, Access::Failing(why));
+                    status.set(which, Access::Failing(why, Instant::now()));
                 }
             }
         }
@@ -319,7 +322,10 @@ mod tests {
         let handle = StatusHandle::default();
         assert_eq!(handle.get().troubles().len(), 2);
         handle.set(Watched::Pods, Access::Reached);
-        handle.set(Watched::Namespaces, Access::Failing("no".into()));
+        handle.set(Watched::Namespaces, Access::Failing("no".into(), Instant::now()));
         assert_eq!(handle.get().troubles(), ["no; what was last known of namespaces holds"]);
+        let long_ago = Instant::now() - SILENCE - Duration::from_secs(1);
+        handle.set(Watched::Namespaces, Access::Failing("no".into(), long_ago));
+        assert!(handle.get().troubles().is_empty());
     }
 }

@@ -334,7 +334,8 @@ impl Observer {
             return self.decide(&known, None);
         };
         self.kernel.share_image(parent, child);
-        if known.verdict.is_observe() && self.resources.fork(parent, child).is_none() {
+        // The kernel side gave the child its parent's row, and what is decided of the parent may be newer.
+        if !known.verdict.is_observe() || self.resources.fork(parent, child).is_none() {
             self.decide(&known, None);
         }
     }

@@ -138,6 +138,9 @@ fn a_program_executed_in_a_known_pod_is_decided_at_once_and_else_when_the_pod_is
     let early = discovery.exec(id(301), Program::default(), LATER).verdict;
     assert_eq!(early, Verdict::Ignore(Skip::InKubernetes(No::PodUnknown)));
     assert_eq!(verdicts(&discovery.told([pod(3)], LATER).changed), [(301, LABELLED)]);
+    fs::remove_dir_all(root.path().join("300")).unwrap();
+    let again = discovery.exec(id(300), Program { exe: "x".into(), ..Program::default() }, LATER);
+    assert_eq!((again.verdict, again.program.exe.as_str()), (LABELLED, "x"), "over, but its pod was known");
     let over = discovery.exec(id(999), Program::default(), LATER).verdict;
     assert_eq!(over, Verdict::Ignore(Skip::Unplaced));
 }
