@@ -106,7 +106,7 @@ keys! {
         "/var/run/docker.sock, /run/podman/podman.sock", "paths, or none", "", |paths: &Vec<String>| sockets(paths), false,
         "Sockets of Docker's API, or Podman's, that are asked for a container's name, image and Compose service: one request for each \
          container, never a change. Who may use such a socket may do all that the engine may: `none` asks nobody, and spans have the id alone. \
-         What belongs to a pod is not asked about.";
+         A path with `podman` in it is Podman's. What belongs to a pod is not asked about.";
 
     resource_service_name: Option<String> = "resource.service_name", ["OTEL_SERVICE_NAME"], None, "", "", "shop", any, false,
         "Name of the observed service. Applies only if the selectors are exactly one --pid, --exe or --port: an agent that observes many \

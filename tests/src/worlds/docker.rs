@@ -108,7 +108,7 @@ fn spans_of_a_container_say_which_it_is_and_what_it_is_called(world: &mut World)
     });
     ensure!(unnamed.is_none(), "a span went before its container had a name: {unnamed:?}");
     let counted =
-        ["named", "unanswered", "unnamed"].map(|name| finished.counter(&format!("containers.{name}")));
+        ["containers.named", "containers.unanswered", "names.unnamed"].map(|name| finished.counter(name));
     ensure!(counted == [2, 0, 0], "named, unanswered and unnamed: {counted:?}");
     Ok(())
 }

@@ -60,24 +60,29 @@ enum NoAnswer {
 /// An answer: `None` if no engine knows the container.
 type Answer = Result<Option<Named>, NoAnswer>;
 
+/// The container's id with it.
+type Answered = (String, Answer);
+
 /// See the file's doc.
 pub struct Names {
     sockets: Arc<[PathBuf]>,
     runtime: Handle,
     open: usize,
-    waiting: VecDeque<String>,
+    waiting: VecDeque<(String, Option<Engine>)>,
     /// Both of them.
     pending: HashSet<String, RandomState>,
     known: HashMap<String, Option<Named>, RandomState>,
     /// In the order they were learned.
     ages: VecDeque<String>,
-    answers: (mpsc::Sender<(String, Answer)>, mpsc::Receiver<(String, Answer)>),
+    answer: mpsc::Sender<Answered>,
+    answers: mpsc::Receiver<Answered>,
     counts: Counts,
 }
 
 impl Names {
     /// Engines behind these sockets, asked one after the other; none: nobody is asked, and no span waits.
     pub fn new(sockets: Vec<PathBuf>, runtime: Handle) -> Names {
+        let (answer, answers) = mpsc::channel(OPEN);
         Names {
             sockets: sockets.into(),
             runtime,
@@ -86,7 +91,8 @@ impl Names {
             pending: HashSet::default(),
             known: HashMap::default(),
             ages: VecDeque::new(),
-            answers: mpsc::channel(OPEN),
+            answer,
+            answers,
             counts: Counts::default(),
         }
     }
@@ -100,7 +106,8 @@ impl Names {
         let is_theirs = matches!(container.engine, None | Some(Engine::Docker | Engine::Podman));
         // What Kubernetes runs, the API server names.
         let is_asked = is_theirs && container.pod_uid.is_none() && is_hash(&container.id);
-        if !is_asked || self.sockets.is_empty() || self.pending.contains(&container.id) {
+        let is_known_to_nobody = || !self.sockets.iter().any(|socket| serves(socket, container.engine));
+        if !is_asked || is_known_to_nobody() || self.pending.contains(&container.id) {
             return;
         }
         if self.waiting.len() >= WAITING {
@@ -108,14 +115,14 @@ impl Names {
             return;
         }
         self.pending.insert(container.id.clone());
-        self.waiting.push_back(container.id.clone());
+        self.waiting.push_back((container.id.clone(), container.engine));
         self.start();
     }
 
     /// Names that came since the last call.
     pub fn answers(&mut self) -> Vec<(String, Named)> {
         let mut named = Vec::new();
-        while let Ok((id, answer)) = self.answers.1.try_recv() {
+        while let Ok((id, answer)) = self.answers.try_recv() {
             self.open -= 1;
             self.pending.remove(&id);
             match answer {
@@ -155,13 +162,14 @@ impl Names {
 
     fn start(&mut self) {
         while self.open < OPEN
-            && let Some(id) = self.waiting.pop_front()
+            && let Some((id, engine)) = self.waiting.pop_front()
         {
             self.counts.asked += 1;
             self.open += 1;
-            let (sockets, answers) = (Arc::clone(&self.sockets), self.answers.0.clone());
+            let (sockets, answers) = (Arc::clone(&self.sockets), self.answer.clone());
             self.runtime.spawn(async move {
-                let answer = timeout(PATIENCE, look_up(&sockets, &id)).await.unwrap_or(Err(NoAnswer::Late));
+                let look_up = look_up(&sockets, &id, engine);
+                let answer = timeout(PATIENCE, look_up).await.unwrap_or(Err(NoAnswer::Late));
                 // Nobody listens when the agent has stopped.
                 drop(answers.send((id, answer)).await);
             });
@@ -180,10 +188,21 @@ impl Names {
     }
 }
 
+/// Is the container's engine behind this socket? A question starts an engine that systemd listens for: one that cannot know the
+/// answer is not asked.
+fn serves(socket: &Path, engine: Option<Engine>) -> bool {
+    let is_podmans = socket.to_string_lossy().contains("podman");
+    match engine {
+        Some(Engine::Docker) => !is_podmans,
+        Some(Engine::Podman) => is_podmans,
+        _ => true,
+    }
+}
+
 /// The first engine that knows the container. One that cannot be asked is an error only if no other knows it.
-async fn look_up(sockets: &[PathBuf], id: &str) -> Answer {
+async fn look_up(sockets: &[PathBuf], id: &str, engine: Option<Engine>) -> Answer {
     let mut answer = Ok(None);
-    for socket in sockets {
+    for socket in sockets.iter().filter(|socket| serves(socket, engine)) {
         match inspect(socket, id).await {
             Ok(Some(named)) => return Ok(Some(named)),
             Ok(None) => {}

@@ -70,7 +70,9 @@ fn an_id_cut_short_or_changed_in_one_character_is_none() {
         ["/docker/", "/system.slice/docker-", "/kubepods/pod4a163a05-439d-484b-8e53-2968bc15824f/crio-"];
     for parent in parents {
         assert!(place(&format!("0::{parent}{id}")).container.is_some());
-        for id in [&id[1..], &id.to_uppercase(), &format!("{id}0"), &id.replacen('4', "g", 1), ""] {
+        for id in
+            [id.trim_start_matches('4'), &id.to_uppercase(), &format!("{id}0"), &id.replacen('4', "g", 1), ""]
+        {
             assert_eq!(place(&format!("0::{parent}{id}")).container, None, "{parent}{id}");
         }
     }

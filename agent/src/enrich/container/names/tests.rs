@@ -52,8 +52,8 @@ impl World {
     /// Waits until a question is answered, whatever the answer.
     fn settle(&self, names: &mut Names) -> Vec<(String, Named)> {
         self.runtime.block_on(async {
-            let (id, answer) = names.answers.1.recv().await.unwrap();
-            names.answers.0.send((id, answer)).await.unwrap();
+            let (id, answer) = names.answers.recv().await.unwrap();
+            names.answer.send((id, answer)).await.unwrap();
         });
         names.answers()
     }
@@ -124,6 +124,21 @@ fn nobody_is_asked_about_pods_or_where_no_engine_is_configured() {
     nobody.ask(&mut container());
     assert_eq!(nobody.counts().asked, 0);
     assert_eq!(nobody.hold(vec![span(1)], Nanos(0), |_| None).len(), 1);
+}
+
+#[test]
+fn an_engine_is_not_asked_about_anothers_containers() {
+    let rows = [
+        ("/var/run/docker.sock", Some(Engine::Docker), true),
+        ("/var/run/docker.sock", Some(Engine::Podman), false),
+        ("/run/podman/podman.sock", Some(Engine::Podman), true),
+        ("/run/podman/podman.sock", Some(Engine::Docker), false),
+        ("/run/user/1000/podman/podman.sock", None, true),
+        ("/run/other.sock", None, true),
+    ];
+    for (socket, engine, expected) in rows {
+        assert_eq!(serves(Path::new(socket), engine), expected, "{socket} {engine:?}");
+    }
 }
 
 #[test]
