@@ -3,6 +3,7 @@
 //! Shape: drains the ring on a timer, decides about processes, answers `explain`. Clock: records', and the monotonic clock for ticks.
 //! Invariant: it never waits for anything but the ring; handing spans over and answering do not block.
 mod cluster;
+mod place;
 
 use self::cluster::{Feed, Started};
 use super::{
@@ -451,7 +452,8 @@ impl Observer {
     }
 
     fn take_spans(&mut self) -> Vec<Span> {
-        let spans = self.core.take_spans();
+        let mut spans = self.core.take_spans();
+        self.name_peers(&mut spans);
         for span in &spans {
             self.work.entry(span.process).or_default().spans += 1;
         }
