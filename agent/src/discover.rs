@@ -69,6 +69,7 @@ pub struct Discovery {
     finished: VecDeque<Known>,
     counts: Counts,
     cluster: Option<Cluster>,
+    place_of: fn(&str) -> Place,
     /// Since when processes of a pod that is now observed may be running that nobody has told of.
     unseen: Option<Nanos>,
     looked: Nanos,
@@ -84,6 +85,7 @@ impl Discovery {
             finished: VecDeque::new(),
             counts: Counts::default(),
             cluster: None,
+            place_of: |_| Place::default(),
             unseen: None,
             looked: Nanos(0),
         }

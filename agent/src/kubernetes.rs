@@ -2,7 +2,7 @@
 //!
 //! Shape: [`watch`] on a thread of its own → [`Change`]s through a bounded channel → [`Cluster`], which whoever decides owns and asks.
 //! A process is placed by its cgroups alone ([`Place`]): pod and container. Source: the API's `pods` of this node and those
-//! `namespaces` that carry the label, both by list and watch and nothing else.
+//! `namespaces` that carry the label, if wanted `services`, all by list and watch and nothing else.
 //! Not here: a process's verdict (see `discover`), its resource (see `enrich`).
 //! Invariant: what was last known holds until the API server says otherwise: its absence changes no verdict and no name.
 mod answer;
@@ -11,6 +11,7 @@ mod cluster;
 mod identity;
 mod object;
 mod owner;
+mod peers;
 mod place;
 mod watch;
 
@@ -19,6 +20,7 @@ pub use check::{Checked, check};
 pub use cluster::{Change, Cluster, Counts};
 pub use identity::Identity;
 pub use object::{Container, Pod};
+pub use peers::Peer;
 pub use place::Place;
 pub use watch::{Access, Status, StatusHandle, start};
 
@@ -33,4 +35,6 @@ pub struct Settings {
     pub kubeconfig: Option<PathBuf>,
     /// Do the labels `app.kubernetes.io/…` name services?
     pub names_by_labels: bool,
+    /// Are Services watched too, to name who is called?
+    pub peers: bool,
 }

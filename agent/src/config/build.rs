@@ -280,6 +280,7 @@ fn kubernetes(settings: &mut Settings, source: &dyn Source) -> Option<Kubernetes
         node: settings.kubernetes_node.value.clone(),
         kubeconfig: settings.kubernetes_kubeconfig.value.clone(),
         names_by_labels: settings.kubernetes_names_by_labels.value,
+        peers: settings.kubernetes_peers.value,
         identity_wait: settings.kubernetes_identity_wait.value,
     })
 }

@@ -29,6 +29,8 @@ pub struct Kubernetes {
     pub kubeconfig: Option<PathBuf>,
     /// Do labels name services?
     pub names_by_labels: bool,
+    /// Do calls say who is behind the address they went to?
+    pub peers: bool,
     /// How long a span waits for its container's name.
     pub identity_wait: Duration,
 }

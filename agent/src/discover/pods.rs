@@ -22,9 +22,14 @@ pub struct Told {
 }
 
 impl Discovery {
-    /// In Kubernetes: nobody is observed before `cluster` says so.
-    pub fn in_cluster(select: Select, root: ProcRoot, cluster: Cluster) -> Discovery {
-        Discovery { cluster: Some(cluster), ..Discovery::new(select, root) }
+    /// In Kubernetes: nobody is observed before `cluster` says so. `place_of` reads the text of proc_pid_cgroup(5).
+    pub fn in_cluster(
+        select: Select,
+        root: ProcRoot,
+        cluster: Cluster,
+        place_of: fn(&str) -> Place,
+    ) -> Discovery {
+        Discovery { cluster: Some(cluster), place_of, ..Discovery::new(select, root) }
     }
 
     /// What is known of Kubernetes, if it runs in it.
@@ -121,8 +126,9 @@ impl Discovery {
     /// A process by its pod, then by the selectors.
     pub(super) fn judged(&self, pid: u32, now: Nanos) -> Option<Known> {
         let placed = self.root.placed(pid)?;
-        let verdict = self.verdict_of_pod(&placed.place);
-        let place = (!placed.place.pods.is_empty()).then(|| Arc::new(placed.place.clone()));
+        let place = (self.place_of)(&placed.cgroups);
+        let verdict = self.verdict_of_pod(&place);
+        let place = (!place.pods.is_empty()).then(|| Arc::new(place));
         let (verdict, program) = match verdict {
             _ if pid == self.select.own_pid => (Verdict::Ignore(Skip::Agent), placed.program),
             Verdict::Observe(why) => self.selected(&placed, why),

@@ -2,7 +2,6 @@
 //!
 //! Shape: pid → [`Found`]. Every file may vanish between two reads: what cannot be read is absent, never an error.
 use super::select::{Program, Select};
-use crate::kubernetes::Place;
 use procfs::{
     net::TcpState,
     process::{FDTarget, Process},
@@ -39,8 +38,8 @@ pub(super) struct Placed {
     pub(super) id: ProcessId,
     /// Its thread's name for an executable, and no arguments.
     pub(super) program: Program,
-    /// Pod and container.
-    pub(super) place: Place,
+    /// Names of its control groups: proc_pid_cgroup(5).
+    pub(super) cgroups: String,
 }
 
 impl ProcRoot {
@@ -89,7 +88,7 @@ impl ProcRoot {
             ..Program::default()
         };
         let id = ProcessId { pid, start_ticks: stat.starttime as u32 };
-        Some(Placed { id, program, place: Place::of(&cgroups) })
+        Some(Placed { id, program, cgroups })
     }
 
     /// When a process started, if it still runs.

@@ -4,6 +4,7 @@
 use super::{
     LABEL, Settings,
     object::ApiPod,
+    peers::ApiService,
     watch::{Watched, client, node_selector, refusal, root_cause},
 };
 use k8s_openapi::api::core::v1::Namespace;
@@ -50,8 +51,12 @@ async fn ask(settings: &Settings, client: Client) -> Vec<Checked> {
     let pods = (ListParams::default().fields(&node), WatchParams::default().fields(&node));
     checks.extend(both::<ApiPod>(Watched::Pods, &Api::all(client.clone()), pods).await);
     let namespaces = (ListParams::default().labels(&label), WatchParams::default().labels(&label));
-    let api = Api::<PartialObjectMeta<Namespace>>::all(client);
+    let api = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
     checks.extend(both(Watched::Namespaces, &api, namespaces).await);
+    if settings.peers {
+        let services = (ListParams::default(), WatchParams::default());
+        checks.extend(both::<ApiService>(Watched::Services, &Api::all(client), services).await);
+    }
     checks
 }
 

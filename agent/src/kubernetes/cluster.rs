@@ -7,11 +7,13 @@ use super::{
     answer::{Answer, No, Said, answer},
     identity::Identity,
     object::{Container, Pod},
+    peers::{Peer, Peers},
     place::Place,
 };
 use foldhash::fast::RandomState;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    net::IpAddr,
     sync::Arc,
 };
 use wirespan_core::counters;
@@ -26,8 +28,8 @@ counters! {
     Counts in "kubernetes" {
         pod_changes: "work", "changes", "Changes of pods that the API server told of.";
         namespace_changes: "work", "changes", "Changes of labelled namespaces that the API server told of.";
-        lists: "work", "lists", "Complete lists: one of pods and one of namespaces at start, others after long absence or expiry.";
-        refused: "loss", "objects", "Pods and namespaces beyond the most that are kept: they are not observed.";
+        lists: "work", "lists", "Complete lists: one of each resource at start, others after long absence or expiry.";
+        refused: "loss", "objects", "Pods and namespaces beyond the most that are kept: they are not observed; Services: they are not named.";
     }
 }
 
@@ -60,6 +62,19 @@ pub enum Change {
     NamespaceGone(String),
     /// The list of labelled namespaces is complete.
     NamespacesComplete,
+    /// A list of Services begins.
+    ServicesBegin,
+    /// A Service is as follows; `listed`: it is part of the list.
+    Service {
+        /// As follows.
+        service: Peer,
+        /// Of the list that has begun.
+        listed: bool,
+    },
+    /// The Service with this uid is no more.
+    ServiceGone(String),
+    /// The list of Services is complete.
+    ServicesComplete,
 }
 
 /// The pods of this node, and the labelled namespaces.
@@ -70,6 +85,8 @@ pub struct Cluster {
     /// Digests of static pods' files → uid.
     digests: HashMap<String, String, RandomState>,
     namespaces: HashSet<String, RandomState>,
+    /// `None`: peers are not named.
+    peers: Option<Peers>,
     listed_pods: Option<HashSet<String, RandomState>>,
     listed_namespaces: Option<HashSet<String, RandomState>>,
     counts: Counts,
@@ -77,9 +94,10 @@ pub struct Cluster {
 
 impl Cluster {
     /// Knows nothing, so nothing is observed.
-    pub fn new(names_by_labels: bool) -> Cluster {
+    pub fn new(names_by_labels: bool, names_peers: bool) -> Cluster {
         Cluster {
             names_by_labels,
+            peers: names_peers.then(Peers::default),
             pods: HashMap::default(),
             digests: HashMap::default(),
             namespaces: HashSet::default(),
@@ -118,7 +136,38 @@ impl Cluster {
                     self.namespaces.iter().filter(|name| !listed.contains(*name)).cloned().collect();
                 gone.iter().for_each(|name| self.forget_namespace(name, touched));
             }
+            of_service => self.service(of_service),
         }
+    }
+
+    /// Services change no verdict and no process's name.
+    fn service(&mut self, change: Change) {
+        let Some(peers) = &mut self.peers else { return };
+        match change {
+            Change::ServicesBegin => peers.begin(),
+            Change::Service { service, listed } => {
+                if listed {
+                    peers.list(&service.uid);
+                }
+                self.counts.refused += u64::from(!peers.learn(service));
+            }
+            Change::ServiceGone(uid) => peers.forget(&uid),
+            Change::ServicesComplete => {
+                self.counts.lists += 1;
+                peers.complete(|uid| self.pods.contains_key(uid));
+            }
+            _ => {}
+        }
+    }
+
+    /// Who has an address, if that is asked for.
+    pub fn peer(&self, address: IpAddr) -> Option<&Peer> {
+        self.peers.as_ref()?.at(address)
+    }
+
+    /// Is it asked who has an address?
+    pub fn names_peers(&self) -> bool {
+        self.peers.is_some()
     }
 
     fn pod(&mut self, pod: Pod, listed: bool, touched: &mut BTreeSet<String>) {
@@ -137,12 +186,21 @@ impl Cluster {
         if let Some(digest) = &pod.static_digest {
             self.digests.insert(digest.clone(), pod.uid.clone());
         }
+        if let Some(peers) = &mut self.peers {
+            let name = Identity::of(&pod, None, self.names_by_labels).service_name;
+            let (uid, namespace) = (pod.uid.clone(), pod.namespace.clone());
+            let peer = Peer { uid, name, namespace, addresses: pod.addresses.clone() };
+            self.counts.refused += u64::from(!peers.learn(peer));
+        }
         touched.insert(pod.uid.clone());
         self.pods.insert(pod.uid.clone(), Arc::new(pod));
     }
 
     fn forget_pod(&mut self, uid: &str, touched: &mut BTreeSet<String>) {
         let Some(pod) = self.pods.remove(uid) else { return };
+        if let Some(peers) = &mut self.peers {
+            peers.forget(uid);
+        }
         // A static pod's digest may be another mirror's by now.
         if let Some(digest) = &pod.static_digest
             && self.digests.get(digest).is_some_and(|of| of == uid)

@@ -5,12 +5,14 @@
 use super::{answer::Said, owner::Owner};
 use kube::core::{NamespaceResourceScope, ObjectMeta, Resource};
 use serde::Deserialize;
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 /// Texts kept of a pod's annotations.
 const ANNOTATIONS: usize = 32;
 /// Characters kept of a text.
 const TEXT_CHARS: usize = 1024;
+/// Addresses kept of a pod: one per address family.
+const ADDRESSES: usize = 2;
 /// Containers kept of a pod.
 const CONTAINERS: usize = 64;
 /// Annotations that state resource attributes.
@@ -49,6 +51,8 @@ pub struct Pod {
     pub stated: Vec<(String, String)>,
     /// Containers that have been started.
     pub containers: Vec<Container>,
+    /// Its own addresses; none on the node's network.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A container of a pod.
@@ -77,6 +81,7 @@ pub(super) struct ApiPod {
 #[serde(default, rename_all = "camelCase")]
 struct Spec {
     node_name: String,
+    host_network: bool,
     containers: Vec<SpecContainer>,
 }
 
@@ -93,6 +98,14 @@ struct Status {
     container_statuses: Vec<ContainerStatus>,
     init_container_statuses: Vec<ContainerStatus>,
     ephemeral_container_statuses: Vec<ContainerStatus>,
+    #[serde(rename = "podIPs")]
+    pod_ips: Vec<PodIp>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct PodIp {
+    ip: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -157,12 +170,17 @@ impl From<ApiPod> for Pod {
             }),
             stated: stated(annotations),
             labels: labels.into_iter().filter(|(key, _)| LABELS.contains(&key.as_str())).collect(),
+            addresses: if spec.host_network { Vec::new() } else { status.addresses() },
             containers: status.containers(&spec.containers),
         }
     }
 }
 
 impl Status {
+    fn addresses(&self) -> Vec<IpAddr> {
+        self.pod_ips.iter().filter_map(|one| one.ip.parse().ok()).take(ADDRESSES).collect()
+    }
+
     fn containers(self, spec: &[SpecContainer]) -> Vec<Container> {
         let all = [self.container_statuses, self.init_container_statuses, self.ephemeral_container_statuses];
         let started = all.into_iter().flatten().filter_map(|status| {

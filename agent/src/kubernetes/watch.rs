@@ -2,12 +2,13 @@
 //!
 //! Shape: [`start`] → a bounded channel of [`Change`]s and a [`StatusHandle`]. A full channel makes the watch wait, never its
 //! reader; a watch that falls behind so is listed again. Requests: list and watch of the node's pods (`spec.nodeName`) and, as
-//! metadata, of the namespaces that carry the label, and nothing else. Lists come from the API server's cache, which has an index
+//! metadata, of the namespaces that carry the label, if peers are to be named of all Services, and nothing else. Lists come from the API server's cache, which has an index
 //! of nodes. After a failure it is tried again after up to 20 s, spread by chance.
 use super::{
     LABEL, Settings,
     cluster::Change,
     object::{ApiPod, Pod},
+    peers::{ApiService, Peer},
 };
 use futures_util::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
@@ -77,6 +78,8 @@ pub struct Status {
     pub pods: Access,
     /// Labelled namespaces.
     pub namespaces: Access,
+    /// Services, if they are watched.
+    pub services: Option<Access>,
 }
 
 impl Status {
@@ -89,7 +92,9 @@ impl Status {
             Access::Failing(_, at) if at.elapsed() > SILENCE => None,
             Access::Failing(why, _) => Some(format!("{why}; what was last known of {name} holds")),
         };
-        [told("pods", &self.pods), told("namespaces", &self.namespaces)].into_iter().flatten().collect()
+        let services = self.services.as_ref().and_then(|access| told("services", access));
+        let others = [told("pods", &self.pods), told("namespaces", &self.namespaces)];
+        others.into_iter().flatten().chain(services).collect()
     }
 }
 
@@ -108,6 +113,7 @@ impl StatusHandle {
         let place = match which {
             Watched::Pods => &mut status.pods,
             Watched::Namespaces => &mut status.namespaces,
+            Watched::Services => status.services.get_or_insert_default(),
         };
         match &access {
             Access::Failing(why, _) if matches!(place, Access::Failing(before, _) if before == why) => {}
@@ -127,6 +133,8 @@ pub(super) enum Watched {
     Pods,
     /// `namespaces`.
     Namespaces,
+    /// `services`.
+    Services,
 }
 
 impl fmt::Display for Watched {
@@ -134,6 +142,7 @@ impl fmt::Display for Watched {
         f.write_str(match self {
             Watched::Pods => "pods",
             Watched::Namespaces => "namespaces",
+            Watched::Services => "services",
         })
     }
 }
@@ -170,12 +179,24 @@ async fn run(settings: &Settings, sender: &mpsc::Sender<Change>, status: &Status
         }
     };
     let pods = watcher::watcher(Api::<ApiPod>::all(client.clone()), node_pods(&settings.node));
-    let namespaces = Api::<PartialObjectMeta<Namespace>>::all(client);
+    let services = async {
+        if settings.peers {
+            let services = watcher::watcher(Api::<ApiService>::all(client.clone()), everywhere());
+            follow(Watched::Services, services, service_change, sender, status).await;
+        }
+    };
+    let namespaces = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
     let namespaces = watcher::watcher(namespaces, labelled());
     tokio::join!(
         follow(Watched::Pods, pods, pod_change, sender, status),
         follow(Watched::Namespaces, namespaces, namespace_change, sender, status),
+        services,
     );
+}
+
+/// What is asked of Services.
+fn everywhere() -> watcher::Config {
+    watcher::Config::default().any_semantic()
 }
 
 /// What is asked of pods.
@@ -261,6 +282,17 @@ fn namespace_change(event: Event<PartialObjectMeta<Namespace>>) -> Option<Change
         Event::Delete(it) => Some(Change::NamespaceGone(it.metadata.name?)),
         Event::InitDone => Some(Change::NamespacesComplete),
     }
+}
+
+fn service_change(event: Event<ApiService>) -> Option<Change> {
+    let service = |service: ApiService, listed| Change::Service { service: Peer::from(service), listed };
+    Some(match event {
+        Event::Init => Change::ServicesBegin,
+        Event::InitApply(listed) => service(listed, true),
+        Event::Apply(changed) => service(changed, false),
+        Event::Delete(gone) => Change::ServiceGone(Peer::from(gone).uid),
+        Event::InitDone => Change::ServicesComplete,
+    })
 }
 
 /// Half a sentence about a failure; `None` for what belongs to a watch's life: the server forgets, and it is listed again.

@@ -4,6 +4,7 @@
 //! Invariant: it never waits for anything but the ring; handing spans over and answering do not block.
 mod cluster;
 mod names;
+mod place;
 
 use self::cluster::{Feed, Started};
 use super::{
@@ -429,7 +430,8 @@ impl Observer {
     }
 
     fn take_spans(&mut self) -> Vec<Span> {
-        let spans = self.core.take_spans();
+        let mut spans = self.core.take_spans();
+        self.name_peers(&mut spans);
         for span in &spans {
             self.work.entry(span.process).or_default().spans += 1;
         }

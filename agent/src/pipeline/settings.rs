@@ -98,6 +98,7 @@ pub fn kubernetes(config: &Config) -> Option<kubernetes::Settings> {
         node: room.node.clone().unwrap_or_else(own_name),
         kubeconfig: room.kubeconfig.clone(),
         names_by_labels: room.names_by_labels,
+        peers: room.peers,
     })
 }
 

@@ -32,6 +32,7 @@ const ORDERS: [Order; 2] = [
     Order {
         source: "agent/src/",
         rooms: &[
+            "kubernetes",
             "discover",
             "events",
             "attach",

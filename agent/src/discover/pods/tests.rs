@@ -35,7 +35,15 @@ fn node() -> TempDir {
 }
 
 fn discovery(root: &TempDir, select: Select) -> Discovery {
-    Discovery::in_cluster(select, ProcRoot(root.path().into()), Cluster::new(true))
+    Discovery::in_cluster(select, ProcRoot(root.path().into()), Cluster::new(true, false), place_of)
+}
+
+/// What stands between `pod` and the next slash, and what comes after.
+fn place_of(cgroups: &str) -> Place {
+    let inner = cgroups.trim().split_once("/pod").and_then(|(_, inner)| inner.split_once('/'));
+    let (pods, containers) = inner
+        .map_or_else(Default::default, |(pod, container)| (vec![pod.to_owned()], vec![container.to_owned()]));
+    Place { pods, containers }
 }
 
 fn bare(number: u32) -> Pod {

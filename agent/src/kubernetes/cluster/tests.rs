@@ -33,7 +33,7 @@ fn apply(cluster: &mut Cluster, changes: impl IntoIterator<Item = Change>) -> Ve
 
 #[test]
 fn labels_change_the_answer_both_ways() {
-    let mut cluster = Cluster::new(true);
+    let mut cluster = Cluster::new(true, false);
     assert_eq!(cluster.answer(&Place::default()), Answer::No(No::NotInPod));
     assert_eq!(cluster.answer(&place(1)), Answer::No(No::PodUnknown));
     assert_eq!(apply(&mut cluster, [seen(1, None)]), ["u1"]);
@@ -51,7 +51,7 @@ fn labels_change_the_answer_both_ways() {
 
 #[test]
 fn while_a_list_is_not_complete_the_old_holds() {
-    let mut cluster = Cluster::new(true);
+    let mut cluster = Cluster::new(true, false);
     apply(&mut cluster, [seen(1, None), labelled(1), Change::PodsBegin, Change::NamespacesBegin]);
     assert!(cluster.is_enabled("u1"));
     apply(&mut cluster, [Change::NamespacesComplete]);
@@ -62,7 +62,7 @@ fn while_a_list_is_not_complete_the_old_holds() {
 
 #[test]
 fn a_static_pod_is_found_by_the_digest_of_its_file() {
-    let mut cluster = Cluster::new(true);
+    let mut cluster = Cluster::new(true, false);
     let digest = || Some("d1".to_owned());
     let mirror = |uid| Pod { static_digest: digest(), ..pod(uid, None) };
     let change = |uid| Change::Pod { pod: Box::new(mirror(uid)), listed: false };
@@ -75,7 +75,7 @@ fn a_static_pod_is_found_by_the_digest_of_its_file() {
 
 #[test]
 fn a_container_is_named_once_the_kubelet_has_told_of_it() {
-    let mut cluster = Cluster::new(true);
+    let mut cluster = Cluster::new(true, false);
     let at = Place { pods: vec!["u1".into()], containers: vec!["c1".into()] };
     apply(&mut cluster, [seen(1, None)]);
     assert_eq!(cluster.identity(&at).map(|identity| identity.is_complete), Some(false));
@@ -87,7 +87,7 @@ fn a_container_is_named_once_the_kubelet_has_told_of_it() {
 
 #[test]
 fn what_is_beyond_the_bounds_is_refused_and_counted() {
-    let mut cluster = Cluster::new(true);
+    let mut cluster = Cluster::new(true, false);
     apply(&mut cluster, (0..PODS + 7).map(|uid| seen(uid, None)));
     assert_eq!((cluster.pods(), cluster.counts().refused), (PODS, 7));
     apply(&mut cluster, [Change::PodGone("u0".into()), seen(PODS, None)]);
@@ -183,7 +183,7 @@ impl Server {
     }
 
     fn fresh(&mut self) -> Cluster {
-        let mut fresh = Cluster::new(true);
+        let mut fresh = Cluster::new(true, false);
         apply(&mut fresh, self.list_pods(None));
         apply(&mut fresh, self.list_namespaces(None));
         fresh
@@ -194,7 +194,7 @@ proptest! {
     #[test]
     fn every_history_ends_in_the_answers_of_a_fresh_list(steps in steps()) {
         let mut server = Server::default();
-        let mut cluster = Cluster::new(true);
+        let mut cluster = Cluster::new(true, false);
         // What discovery would hold, updated only for the pods that are touched.
         let mut answers: Vec<Answer> = (0..8).map(|uid| cluster.answer(&place(uid))).collect();
         let last = [Step::ListPods(None), Step::ListNamespaces(None)];

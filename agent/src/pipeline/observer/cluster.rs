@@ -2,16 +2,20 @@
 //!
 //! Shape: [`Change`]s from the watches, a few times a second → verdicts to the kernel's filter, names to resources.
 //! Not here: the decisions (see `discover/pods.rs`).
-use super::{Observer, now, settings};
+use super::{Observer, now, place::place, settings};
 use crate::{
     config::Config,
     discover::{Discovery, Known, ProcRoot, Select},
     kubernetes::{Change, Cluster, StatusHandle},
 };
-use std::path::Path;
+use opentelemetry_semantic_conventions::attribute as key;
+use std::{borrow::Cow, path::Path};
 use tokio::sync::mpsc;
 use tracing::debug;
-use wirespan_core::event::{Event, Nanos};
+use wirespan_core::{
+    event::{Event, Nanos},
+    spans::{Kind, Span, Value},
+};
 
 /// How often it is listened: each time, everything that is observed is gone through once for all changes.
 const HEAR_EVERY_NS: u64 = 50_000_000;
@@ -42,7 +46,9 @@ impl Feed {
 pub(super) fn discovery(config: &Config, select: Select, proc: &Path) -> Discovery {
     let root = ProcRoot(proc.into());
     match settings::kubernetes(config) {
-        Some(settings) => Discovery::in_cluster(select, root, Cluster::new(settings.names_by_labels)),
+        Some(settings) => {
+            Discovery::in_cluster(select, root, Cluster::new(settings.names_by_labels, settings.peers), place)
+        }
         None => Discovery::new(select, root),
     }
 }
@@ -72,6 +78,24 @@ impl Observer {
         if !known.verdict.is_observe() {
             debug!(pid = known.id.pid, "observed no longer");
             self.core_event(&Event::Left { process: known.id, at });
+        }
+    }
+
+    /// Says of calls who is behind the address they went to, if that is asked for and known.
+    pub(super) fn name_peers(&self, spans: &mut [Span]) {
+        let Some(cluster) = self.discovery.cluster().filter(|cluster| cluster.names_peers()) else { return };
+        for span in spans.iter_mut().filter(|span| span.kind == Kind::Client) {
+            let address = span.attributes.iter().find_map(|(known, value)| match value {
+                Value::Str(text) if *known == key::NETWORK_PEER_ADDRESS => text.parse().ok(),
+                _ => None,
+            });
+            let Some(peer) = address.and_then(|address| cluster.peer(address)) else { continue };
+            let named = [
+                (key::SERVICE_PEER_NAME, peer.name.clone()),
+                (key::SERVICE_PEER_NAMESPACE, peer.namespace.clone()),
+            ];
+            let named = named.map(|(key, value)| (Cow::Borrowed(key), Value::Str(value.into())));
+            span.attributes.extend(named);
         }
     }
 
