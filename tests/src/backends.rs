@@ -3,6 +3,7 @@
 //! Shape: a file of an example → a running Collector, Jaeger or Zipkin → what its own query interface says of a trace.
 //! Source: Jaeger 2.13 (`/api/traces`, `/api/v3/traces`), Zipkin 3.6 (`/api/v2/trace`). Not here: building them
 //! (xtask/src/setup/backends.rs), Tempo, which cannot be had here: see `published`.
+#[cfg(test)]
 mod published;
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     http::Connection,
     process::{Process, command},
     wait::{PATIENCE, eventually},
-    world::{World, free_port, repository},
+    world::{free_port, repository},
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;

@@ -42,7 +42,7 @@ enum Outcome {
 const EXPECTED_SKIPS: &str = include_str!("../expected-skips.txt");
 
 /// Groups that run only when they are named: what they need takes long to build.
-const BY_NAME_ONLY: [&str; 1] = ["backends"];
+const BY_NAME_ONLY: [&str; 2] = ["backends", "kubernetes"];
 
 /// Runs all worlds that a name matches; no name means all but those of [`BY_NAME_ONLY`].
 pub fn run(scenes: &[Scene], names: &[String]) -> ExitCode {

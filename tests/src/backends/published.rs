@@ -4,7 +4,6 @@
 //! Shape: a file of deploy/backends and a table of keys → what is wrong. Sources: Tempo 2.8, docs/sources/tempo/configuration/manifest.md;
 //! opentelemetry-collector-contrib v0.155.0, exporter/loadbalancingexporter/config.schema.yaml and exporter/zipkinexporter/config.schema.yaml;
 //! opentelemetry-collector v0.155.0, receiver/otlpreceiver/config.schema.yaml.
-#![cfg(test)]
 use super::example;
 use serde_json::{Map, Value};
 

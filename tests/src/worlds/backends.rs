@@ -13,10 +13,11 @@ use coexist::{
 use gateway::gateways_keep_every_error_and_a_tenth_of_the_rest_whole;
 use shown::{
     a_sidecar_collector_hands_on_what_the_agent_says, jaeger_shows_a_checkout_whole,
-    zipkin_shows_a_checkout_whole,
+    the_demos_compose_file_is_one_that_docker_compose_takes, zipkin_shows_a_checkout_whole,
 };
 
 scenes! { "backends":
+    the_demos_compose_file_is_one_that_docker_compose_takes,
     a_sidecar_collector_hands_on_what_the_agent_says,
     gateways_keep_every_error_and_a_tenth_of_the_rest_whole,
     proxies_of_a_mesh_are_services_of_the_trace,

@@ -1,7 +1,7 @@
-//! Brings what the `backends` worlds show spans in, into `.cache/backends`: Jaeger by its Go module, Zipkin by Maven, and a
-//! Python environment with an OpenTelemetry SDK.
+//! Brings what the `backends` worlds show spans in, into `.cache/backends`: Jaeger by its Go module, Zipkin by Maven, a Python
+//! environment with an OpenTelemetry SDK, and a reader of compose files.
 //!
-//! Shape: pinned versions → `jaeger`, `zipkin.jar`, `sdk/venv`. Only when those worlds are named: Jaeger takes minutes to build. What
+//! Shape: pinned versions → `jaeger`, `zipkin.jar`, `sdk/venv`, `compose`. Only when those worlds are named: Jaeger takes minutes to build. What
 //! cannot be had is named and left out; a world that needs it fails then, and says so. Not here: the Collector (tests/src/collector.rs).
 use super::{cache, debian, language, lock, log, shop, stamp::Stamp};
 use crate::command::root;
@@ -19,7 +19,8 @@ const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 
 type Build = fn(&Path, &Path) -> Result<()>;
 
-const PROGRAMS: [(&str, Build); 3] = [
+const PROGRAMS: [(&str, Build); 4] = [
+    ("compose", |source, result| language::go(source, result, "compose").map(drop)),
     ("jaeger", jaeger),
     ("zipkin", zipkin),
     ("sdk", |source, result| language::python(source, result).map(drop)),

@@ -1,17 +1,38 @@
-//! What Jaeger and Zipkin say of a checkout through the shop's four services, and what a sidecar Collector hands on.
+//! What Jaeger and Zipkin say of a checkout through the shop's four services, what a sidecar Collector hands on, and whether the demo's
+//! compose file is one.
 use crate::{
     agent::Agent,
     backends::{Jaeger, Zipkin, collector, free_address, has, sending},
     collector::{Binary, Collector, compare},
     expect::server,
     http::Connection,
+    process::output,
     shop::{CHECKOUT_SPANS, SERVICES, Shop, whole_checkout},
     span::Span,
     world::{World, repository},
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Command,
+};
+
+/// Every file of deploy/demo and deploy/kind that a compose file names is there, and it is one that `docker compose` takes.
+pub(super) fn the_demos_compose_file_is_one_that_docker_compose_takes(_: &mut World) -> Result<()> {
+    let folder = repository()?;
+    let reader = folder.join(".cache/backends/compose/compose");
+    ensure!(reader.is_file(), "the reader of compose files is not built");
+    let (told, _) = output(Command::new(reader).arg(folder.join("deploy/demo/compose.yaml")), 0)?;
+    let services = told.lines().filter(|line| line.starts_with("service ")).count();
+    ensure!(services == 8, "{services} services: {told}");
+    // An absolute path of this machine ends each line that names a file.
+    for file in told.lines().filter_map(|line| line.split_once(" /")).map(|(_, path)| path) {
+        ensure!(Path::new("/").join(file).exists(), "/{file} is missing: {told}");
+    }
+    Ok(())
+}
 
 /// Checkouts, one after the other: the first ones show the agent how each service works.
 const CHECKOUTS: u32 = 12;
@@ -48,7 +69,7 @@ pub(super) fn jaeger_shows_a_checkout_whole(world: &mut World) -> Result<()> {
     // The interface of version 3 speaks OTLP: field by field what the agent said.
     let lines: Vec<String> = agent.process.stdout.look(|lines| lines.lines.iter().cloned().collect());
     let answer = jaeger.otlp_trace(&id)?.context("the trace by /api/v3")?;
-    let same = compare(&only(&lines, &id)?, &[plain(answer).to_string()])?;
+    let same = compare(&only(&lines, &id)?, &[answer.to_string()])?;
     ensure!(same == CHECKOUT_SPANS, "{same} spans by /api/v3");
     agent.stop().map(drop)
 }
@@ -119,8 +140,8 @@ fn same(said: &[Span], shown: &BTreeMap<String, Shown>) -> Result<()> {
 fn of_jaeger(trace: &Value, span: &Value) -> (String, Shown) {
     let tag = |wanted: &str| {
         let tag = list(span.get("tags")).into_iter().find(|tag| text(tag, "/key") == wanted);
-        let value = tag.and_then(|tag| tag.get("value"));
-        value.map_or(String::new(), |value| value.as_str().map_or(value.to_string(), str::to_owned))
+        let value = tag.and_then(|tag| tag.get("value").cloned()).unwrap_or_default();
+        value.as_str().map_or(value.to_string(), str::to_owned)
     };
     let process = format!("/processes/{}/serviceName", text(span, "/processID"));
     let shown = (
@@ -160,11 +181,6 @@ fn only(lines: &[String], trace: &str) -> Result<Vec<String>> {
         }
     }
     Ok(kept)
-}
-
-/// Jaeger sorts nothing and adds nothing, but leaves out schema addresses: so do we before comparing.
-fn plain(answer: Value) -> Value {
-    answer
 }
 
 fn list(value: Option<&Value>) -> Vec<Value> {
