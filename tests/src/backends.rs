@@ -44,8 +44,7 @@ pub fn free_address() -> Result<SocketAddr> {
 
 /// Runs a Collector with an example's file. Its own metrics would take a port that all share, and so would its health.
 pub fn collector(wrapper: &[&str], file: &str, environment: &[(&str, String)]) -> Result<Process> {
-    let mut all =
-        vec![("OWN_METRICS", "none".to_owned()), ("HEALTH_ENDPOINT", free_address()?.to_string())];
+    let mut all = vec![("OWN_METRICS", "none".to_owned()), ("HEALTH_ENDPOINT", free_address()?.to_string())];
     all.extend_from_slice(environment);
     binary()?.run(wrapper, &example(file)?, &all)
 }

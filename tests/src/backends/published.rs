@@ -93,7 +93,9 @@ impl Kind {
             Number => value.is_u64(),
             Truth => value.is_boolean(),
             Duration => text.is_some_and(|text| is_duration(text)),
-            Address => text.and_then(|text| text.rsplit_once(':')).is_some_and(|(_, port)| port.parse::<u16>().is_ok()),
+            Address => text
+                .and_then(|text| text.rsplit_once(':'))
+                .is_some_and(|(_, port)| port.parse::<u16>().is_ok()),
             Texts => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
             OneOf(names) => text.is_some_and(|text| names.contains(&text)),
         }

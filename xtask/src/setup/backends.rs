@@ -57,7 +57,8 @@ fn jaeger(source: &Path, result: &Path) -> Result<()> {
         go
     };
     log::run(&mut go(&["mod", "download", JAEGER]), &result.join("download.log"))?;
-    let listed = go(&["list", "-m", "-f", "{{.Dir}}", JAEGER]).output().context("ask go for Jaeger's folder")?;
+    let listed =
+        go(&["list", "-m", "-f", "{{.Dir}}", JAEGER]).output().context("ask go for Jaeger's folder")?;
     let module = String::from_utf8(listed.stdout)?;
     // A copy of a file that nobody may write, which the build will have to.
     let sums = fs::read(Path::new(module.trim()).join("go.sum")).context("read Jaeger's go.sum")?;

@@ -35,8 +35,7 @@ type Traces = BTreeMap<String, BTreeSet<String>>;
 
 pub(super) fn gateways_keep_every_error_and_a_tenth_of_the_rest_whole(world: &mut World) -> Result<()> {
     let back = world.hyper()?;
-    let front =
-        world.nginx(&format!("location / {{ proxy_pass http://127.0.0.1:{}; }}", back.port))?;
+    let front = world.nginx(&format!("location / {{ proxy_pass http://127.0.0.1:{}; }}", back.port))?;
     let tier = Tier::start(world)?;
     let agents = [agent(world, front, tier.nodes[0].1)?, agent(world, back, tier.nodes[1].1)?];
     requests(front)?;
@@ -71,7 +70,11 @@ fn judge(ledger: &Traces, failed: &BTreeSet<String>, kept: &[Traces; 2]) -> Resu
     let kept = (one.len() + two.len() - errors) as f64;
     let wanted = rest * KEPT;
     let bound = 5.0 * (rest * KEPT * (1.0 - KEPT)).sqrt();
-    println!("        {errors} of {errors} errors and {kept} of {rest} others kept, all whole, {} and {} per gateway", one.len(), two.len());
+    println!(
+        "        {errors} of {errors} errors and {kept} of {rest} others kept, all whole, {} and {} per gateway",
+        one.len(),
+        two.len()
+    );
     ensure!((kept - wanted).abs() <= bound, "{kept} of {rest} kept, not {wanted} ± {bound}");
     ensure!(one.len().min(two.len()) * 4 >= one.len().max(two.len()), "{} and {}", one.len(), two.len());
     Ok(())
@@ -90,8 +93,7 @@ impl Tier {
         let backends = [backend(world, "one")?, backend(world, "two")?];
         // One name, two addresses, the same port: what a headless service gives.
         let port = free_port()?;
-        let gateways =
-            [gateway("127.0.0.1", port, &backends[0])?, gateway("127.0.0.2", port, &backends[1])?];
+        let gateways = [gateway("127.0.0.1", port, &backends[0])?, gateway("127.0.0.2", port, &backends[1])?];
         let hosts = world.scratch().join("hosts");
         fs::write(&hosts, "127.0.0.1 localhost gateways.test\n127.0.0.2 gateways.test\n")?;
         let seen = format!("mount --bind {} /etc/hosts && exec \"$@\"", hosts.display());

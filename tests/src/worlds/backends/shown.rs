@@ -59,9 +59,8 @@ pub(super) fn jaeger_shows_a_checkout_whole(world: &mut World) -> Result<()> {
     let said = checkout(&shop, &agent)?;
     let id = said.first().context("nine spans")?.trace_id.clone();
     let spans = |trace: &Value| trace.get("spans").and_then(Value::as_array).map_or(0, Vec::len);
-    let trace = has("the trace in Jaeger", || {
-        Ok(jaeger.trace(&id)?.filter(|trace| spans(trace) >= CHECKOUT_SPANS))
-    })?;
+    let trace =
+        has("the trace in Jaeger", || Ok(jaeger.trace(&id)?.filter(|trace| spans(trace) >= CHECKOUT_SPANS)))?;
     let shown: BTreeMap<String, Shown> =
         list(trace.get("spans")).iter().map(|span| of_jaeger(&trace, span)).collect();
     same(&said, &shown)?;
@@ -78,8 +77,7 @@ pub(super) fn zipkin_shows_a_checkout_whole(world: &mut World) -> Result<()> {
     let shop = Shop::open(world)?;
     let zipkin = Zipkin::start()?;
     let otlp = free_address()?;
-    let environment =
-        [("OTLP_ENDPOINT", otlp.to_string()), ("ZIPKIN", format!("http://{}", zipkin.address))];
+    let environment = [("OTLP_ENDPOINT", otlp.to_string()), ("ZIPKIN", format!("http://{}", zipkin.address))];
     let _collector = collector(&[], "zipkin/collector.yaml", &environment)?;
     let agent = sending(shop.observed(world.agent()?), "zipkin", otlp)?.start()?;
     let said = checkout(&shop, &agent)?;
