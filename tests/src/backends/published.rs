@@ -149,7 +149,7 @@ fn a_key_that_is_misspelt_and_a_value_of_another_type_are_found() {
 }
 
 #[test]
-fn every_wirespan_file_of_the_examples_is_one_that_the_agent_takes() {
+fn every_example_tells_the_agent_where_to_send() {
     for folder in ["collector", "jaeger", "tempo", "zipkin", "sidecar"] {
         let file = read(&format!("{folder}/wirespan.yaml"));
         let endpoint = file.pointer("/export/otlp/endpoint").and_then(Value::as_str).unwrap_or_default();

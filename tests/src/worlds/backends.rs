@@ -13,10 +13,12 @@ use coexist::{
 use gateway::gateways_keep_every_error_and_a_tenth_of_the_rest_whole;
 use shown::{
     a_sidecar_collector_hands_on_what_the_agent_says, jaeger_shows_a_checkout_whole,
-    the_demos_compose_file_is_one_that_docker_compose_takes, zipkin_shows_a_checkout_whole,
+    the_agent_takes_its_part_of_every_example, the_demos_compose_file_is_one_that_docker_compose_takes,
+    zipkin_shows_a_checkout_whole,
 };
 
 scenes! { "backends":
+    the_agent_takes_its_part_of_every_example,
     the_demos_compose_file_is_one_that_docker_compose_takes,
     a_sidecar_collector_hands_on_what_the_agent_says,
     gateways_keep_every_error_and_a_tenth_of_the_rest_whole,

@@ -2,7 +2,7 @@
 //! compose file is one.
 use crate::{
     agent::Agent,
-    backends::{Jaeger, Zipkin, collector, free_address, has, sending},
+    backends::{Jaeger, Zipkin, collector, example, free_address, has, sending},
     collector::{Binary, Collector, compare},
     expect::server,
     http::Connection,
@@ -18,6 +18,16 @@ use std::{
     path::Path,
     process::Command,
 };
+
+/// The agent's part of each example, those that are not run included.
+pub(super) fn the_agent_takes_its_part_of_every_example(world: &mut World) -> Result<()> {
+    for folder in ["collector", "jaeger", "sidecar", "tempo", "zipkin"] {
+        let file = example(&format!("{folder}/wirespan.yaml"))?;
+        let (told, _) = output(Command::new(world.wirespan()?).args(["config", "--config"]).arg(&file), 0)?;
+        ensure!(told.contains(":4317"), "{folder}: {told}");
+    }
+    Ok(())
+}
 
 /// Every file of deploy/demo and deploy/kind that a compose file names is there, and it is one that `docker compose` takes.
 pub(super) fn the_demos_compose_file_is_one_that_docker_compose_takes(_: &mut World) -> Result<()> {
