@@ -1,5 +1,5 @@
 FROM node:22-bookworm-slim
-WORKDIR /shop
+WORKDIR /frontend
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --no-audit --no-fund
 COPY server.js ./

@@ -1,5 +1,5 @@
 FROM python:3.13-slim-bookworm
-WORKDIR /shop
+WORKDIR /product
 COPY requirements.txt ./
 RUN pip install --no-cache-dir --no-deps --requirement requirements.txt
 COPY app.py gunicorn.conf.py ./
