@@ -92,7 +92,7 @@ impl Kind {
             Text => text.is_some(),
             Number => value.is_u64(),
             Truth => value.is_boolean(),
-            Duration => text.is_some_and(|text| is_duration(text)),
+            Duration => text.is_some_and(is_duration),
             Address => text
                 .and_then(|text| text.rsplit_once(':'))
                 .is_some_and(|(_, port)| port.parse::<u16>().is_ok()),
