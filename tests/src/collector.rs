@@ -20,11 +20,31 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The program's sources: what is built when they change is built again.
-const SOURCES: [(&str, &str); 2] = [
-    ("main.go", include_str!("../apps/otelcol/main.go")),
-    ("go.mod", include_str!("../apps/otelcol/go.mod")),
-];
+/// A program's name and sources: what is built when they change is built again.
+struct Program {
+    name: &'static str,
+    sources: &'static [(&'static str, &'static str)],
+}
+
+/// The few components that most worlds need.
+const SMALL: Program = Program {
+    name: "otelcol",
+    sources: &[
+        ("main.go", include_str!("../apps/otelcol/main.go")),
+        ("go.mod", include_str!("../apps/otelcol/go.mod")),
+    ],
+};
+
+/// The components that the examples of deploy/backends name: five minutes when cold.
+const OF_EXAMPLES: Program = Program {
+    name: "otelcol-backends",
+    sources: &[
+        ("main.go", include_str!("../apps/otelcol-backends/main.go")),
+        ("balance.go", include_str!("../apps/otelcol-backends/balance.go")),
+        ("zipkin.go", include_str!("../apps/otelcol-backends/zipkin.go")),
+        ("go.mod", include_str!("../apps/otelcol-backends/go.mod")),
+    ],
+};
 
 /// A collector that can be started.
 #[derive(Clone, Debug)]
@@ -33,12 +53,39 @@ pub struct Binary(PathBuf);
 impl Binary {
     /// Builds it in `cache`, or finds it there. Several callers at once build it once.
     pub fn build(cache: &Path) -> Result<Binary> {
-        let folder = cache.join("otelcol");
+        SMALL.build(cache)
+    }
+
+    /// The same with all components that the examples of deploy/backends name.
+    pub fn of_examples(cache: &Path) -> Result<Binary> {
+        OF_EXAMPLES.build(cache)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Starts it with a configuration, and what that takes from the environment, as the last program of another command.
+    pub fn run(&self, wrapper: &[&str], config: &Path, environment: &[(&str, String)]) -> Result<Process> {
+        let (first, rest) = wrapper.split_first().unwrap_or((&"env", &[]));
+        let mut collector = command(first);
+        collector.args(rest).arg(&self.0).arg("--config").arg(config);
+        collector.envs(environment.iter().map(|(name, value)| (name, value)));
+        let mut process = Process::start("otelcol", &mut collector)?;
+        process.wait_for_line("`Everything is ready`", |line| line.contains("Everything is ready"))?;
+        Ok(process)
+    }
+}
+
+impl Program {
+    fn build(&self, cache: &Path) -> Result<Binary> {
+        let folder = cache.join(self.name);
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
         let lock = File::create(folder.join("lock"))?;
         lock.lock().context("wait for another build")?;
         let binary = folder.join("otelcol");
-        if binary.is_file() && is_built_from(&folder) {
+        if binary.is_file() && self.is_built(&folder) {
             return Ok(Binary(binary));
         }
         let go = Command::new("go").arg("version").stdout(Stdio::null()).status();
@@ -46,30 +93,25 @@ impl Binary {
             bail!(Skip("the Collector needs Go".into()));
         }
         eprintln!("building the OpenTelemetry Collector in {}: minutes, once", folder.display());
+        for (name, text) in self.sources {
+            fs::write(folder.join(name), text)?;
+        }
         compile(&folder, &binary)?;
-        for (name, text) in SOURCES {
+        for (name, text) in self.sources {
             fs::write(folder.join(format!("{name}.built")), text)?;
         }
         Ok(Binary(binary))
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.0
+    fn is_built(&self, folder: &Path) -> bool {
+        self.sources.iter().all(|(name, text)| {
+            fs::read_to_string(folder.join(format!("{name}.built"))).is_ok_and(|built| built == *text)
+        })
     }
-}
-
-fn is_built_from(folder: &Path) -> bool {
-    SOURCES.iter().all(|(name, text)| {
-        fs::read_to_string(folder.join(format!("{name}.built"))).is_ok_and(|built| built == *text)
-    })
 }
 
 /// `-mod=mod` completes go.mod and go.sum in the cache folder; the builder's `go mod tidy` would fail on modules that only tests need.
 fn compile(folder: &Path, binary: &Path) -> Result<()> {
-    for (name, text) in SOURCES {
-        fs::write(folder.join(name), text)?;
-    }
     fs::remove_file(folder.join("go.sum")).ok();
     let fresh = folder.join("otelcol.fresh");
     let mut go = command("nice");
@@ -117,7 +159,7 @@ impl Collector {
         let config = folder.join("otelcol.yaml");
         let text = configuration(grpc_port, http_port, &received, tls);
         fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
-        let process = launch(binary, &config)?;
+        let process = binary.run(&[], &config, &[])?;
         Ok(Collector { binary: binary.clone(), config, received, process, grpc_port, http_port })
     }
 
@@ -133,7 +175,7 @@ impl Collector {
         if self.process.is_running()? {
             self.kill()?;
         }
-        self.process = launch(&self.binary, &self.config)?;
+        self.process = self.binary.run(&[], &self.config, &[])?;
         Ok(())
     }
 
@@ -181,13 +223,6 @@ service:
 ",
         received.display()
     )
-}
-
-fn launch(binary: &Binary, config: &Path) -> Result<Process> {
-    let mut collector = command(binary.path());
-    let mut process = Process::start("otelcol", collector.arg("--config").arg(config))?;
-    process.wait_for_line("`Everything is ready`", |line| line.contains("Everything is ready"))?;
-    Ok(process)
 }
 
 /// Holds what one side says against what the other received, span by span and field by field: ids, times, flags, names,

@@ -3,10 +3,11 @@
 //! Rooms in reading order: `worlds` (what is shown), `runner` (chooses, counts), `world` and `agent` (what runs),
 //! `expect` (what is wanted, and what to say when it is not there), `span` (OTLP/JSON as values), `http` (a client that
 //! shapes every byte), `load` (many requests, on time), `collector` (where spans go), `process` and `wait` (guards and
-//! deadlines); `bench` (the same worlds, measured).
+//! deadlines); `bench` (the same worlds, measured); `backends` and `shop` (what users send to, and four services to send from).
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod backends;
 pub mod bench;
 pub mod collector;
 pub mod expect;
@@ -15,6 +16,7 @@ pub mod ledger;
 pub mod load;
 pub mod process;
 pub mod runner;
+pub mod shop;
 pub mod span;
 pub mod truth;
 pub mod wait;

@@ -2,6 +2,7 @@
 //!
 //! Shape: one file per group, one function per world; its name is the sentence it shows. The groups are what
 //! `cargo xtask e2e` takes.
+mod backends;
 mod broken;
 mod btf;
 mod calls;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Scene> {
         preempt::SCENES,
         collector::SCENES,
         load::SCENES,
+        backends::SCENES,
         truth::SCENES,
         damage::SCENES,
     ]

@@ -89,6 +89,9 @@ pub(crate) fn worlds(names: &[String]) -> Result<Tally> {
     if names.is_empty() || names.iter().any(|name| name.starts_with("docker")) {
         setup::ensure(&CONTAINERS)?;
     }
+    if names.iter().any(|name| name.starts_with("backends")) {
+        setup::backends::programs()?;
+    }
     build()?;
     let mut runner = command::new("target/worlds/worlds")?;
     runner.current_dir(root()?).args(names);

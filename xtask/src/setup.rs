@@ -3,6 +3,7 @@
 //! Shape: a list of needs → each is there, or one sentence says which is not and why. A need that is met costs a look
 //! at a file: no network, no output. Everything of ours goes to `.cache` (ignored by git); only Debian packages and
 //! rustup's components change the machine. Not here: compiling the agent (see `build`).
+pub(crate) mod backends;
 mod debian;
 pub(crate) mod grpc;
 pub(crate) mod kernels;

@@ -75,4 +75,4 @@ app.use((error, _request, response, _next) => {
   response.status(error.status || 500).json({ error: error.message });
 });
 
-app.listen(port, '127.0.0.1', () => console.log(`frontend listens on ${port}`));
+app.listen(port, process.env.LISTEN || '127.0.0.1', () => console.log(`frontend listens on ${port}`));

@@ -188,7 +188,11 @@ func main() {
 			client:  &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 		},
 	})
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
+	host := os.Getenv("LISTEN")
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		log.Fatal(err)
 	}

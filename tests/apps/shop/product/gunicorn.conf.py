@@ -2,7 +2,7 @@
 
 import os
 
-bind = f"127.0.0.1:{os.environ.get('PORT', '8081')}"
+bind = f"{os.environ.get('LISTEN', '127.0.0.1')}:{os.environ.get('PORT', '8081')}"
 workers = 1
 worker_class = "gthread"
 threads = 8

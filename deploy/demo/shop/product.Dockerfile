@@ -1,0 +1,7 @@
+FROM python:3.13-slim-bookworm
+WORKDIR /product
+COPY requirements.txt ./
+RUN pip install --no-cache-dir --no-deps --requirement requirements.txt
+COPY app.py gunicorn.conf.py ./
+USER nobody
+CMD ["gunicorn", "--config", "gunicorn.conf.py", "app:app"]
