@@ -4,6 +4,7 @@
 use crate::{
     build,
     command::{self, cargo, require_root, root},
+    image,
     setup::{self, Need},
 };
 use anyhow::{Context, Result, ensure};
@@ -76,9 +77,13 @@ pub(crate) fn build() -> Result<()> {
 
 /// Builds the agent and the worlds, runs those named and reads the runner's last line.
 pub(crate) fn worlds(names: &[String]) -> Result<Tally> {
-    // Only one group needs what takes minutes to build on a fresh machine.
+    // Only some groups need what takes minutes to build on a fresh machine.
     if names.is_empty() || names.iter().any(|name| name.starts_with("truth")) {
         setup::truth::programs()?;
+    }
+    if names.iter().any(|name| name.starts_with("kubernetes")) {
+        setup::kubernetes::node()?;
+        image::worlds()?;
     }
     build()?;
     let mut runner = command::new("target/worlds/worlds")?;

@@ -6,6 +6,7 @@
 mod debian;
 pub(crate) mod grpc;
 pub(crate) mod kernels;
+pub(crate) mod kubernetes;
 mod language;
 pub(crate) mod log;
 pub(crate) mod shop;
