@@ -77,6 +77,16 @@ offsets! {
     iter_nr_segs: "iov_iter", "nr_segs";
 }
 
+/// What is done when a process that is not observed executes a program.
+pub mod follow_exec {
+    /// Nothing.
+    pub const OFF: u32 = 0;
+    /// It is observed until user space has decided.
+    pub const FOLLOW: u32 = 1;
+    /// User space is told that there is one; nothing is read of it, and nothing observed.
+    pub const ANNOUNCE: u32 = 2;
+}
+
 /// What differs between kernels and is not an offset; the read-only global `KERNEL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -87,7 +97,7 @@ pub struct Kernel {
     pub iter_iovec_type: u32,
     /// Index of `flags` among the parameters of `tcp_recvmsg`.
     pub recvmsg_flags_arg: u32,
-    /// 1: follow every exec provisionally.
+    /// What is done about programs that are executed: a value of [`follow_exec`].
     pub follow_exec: u32,
     /// Bytes waiting in the ring above which user space is woken.
     pub high_water_bytes: u32,
@@ -101,7 +111,7 @@ impl Kernel {
         iter_ubuf_type: ABSENT,
         iter_iovec_type: ABSENT,
         recvmsg_flags_arg: ABSENT,
-        follow_exec: 0,
+        follow_exec: follow_exec::OFF,
         high_water_bytes: u32::MAX,
         tick_ns: 10_000_000,
     };

@@ -160,7 +160,8 @@ impl Assembler {
                     self.forget(conn, out);
                 }
             }
-            Event::Exit { process, at } => self.exit(process, at, out),
+            Event::Exit { process, at } => self.exit(process, at, End::ProcessExited, out),
+            Event::Left { process, at } => self.exit(process, at, End::Lost, out),
             Event::Tick { at } => self.tick(at, out),
             // Nothing of a stream: `correlate` takes these as they are.
             Event::Claim { .. }
@@ -224,12 +225,12 @@ impl Assembler {
         connection.clear(&mut ctx);
     }
 
-    fn exit(&mut self, process: ProcessId, at: Nanos, out: &mut Output) {
+    fn exit(&mut self, process: ProcessId, at: Nanos, end: End, out: &mut Output) {
         if !self.shared.has_open(process) {
             return;
         }
         let mut ctx = Context { rules: &self.rules, shared: &mut self.shared, out };
-        self.table.iter_mut().for_each(|connection| connection.exit(process, at, &mut ctx));
+        self.table.iter_mut().for_each(|connection| connection.exit(process, at, end, &mut ctx));
     }
 
     fn tick(&mut self, at: Nanos, out: &mut Output) {

@@ -34,7 +34,7 @@ pub use reason::{Correlation, Unparented};
 
 use crate::{
     event::{Nanos, ProcessId},
-    exchange::{Ended, ExchangeId, Fact, Role},
+    exchange::{End, Ended, ExchangeId, Fact, Role},
     propagate::{self, Format},
     sample::{Exclude, Sampler},
     spans::{self, Span},
@@ -200,13 +200,22 @@ impl Correlator {
 
     /// A process ended: what `assemble` had not ended yet is over.
     pub fn exit(&mut self, process: ProcessId, at: Nanos, out: &mut Vec<Span>) {
+        self.cut(process, at, End::ProcessExited, out);
+        self.processes.exited(process);
+    }
+
+    /// A process is observed no longer, and may be again: nothing is claimed of how its open exchanges ended.
+    pub fn left(&mut self, process: ProcessId, at: Nanos, out: &mut Vec<Span>) {
+        self.cut(process, at, End::Lost, out);
+    }
+
+    fn cut(&mut self, process: ProcessId, at: Nanos, end: End, out: &mut Vec<Span>) {
         self.now = self.now.max(at);
         if self.processes.has_open(process) {
             for id in self.forest.unfinished(Some(process)) {
-                self.end(forest::cut_short(id, at, crate::exchange::End::ProcessExited), out);
+                self.end(forest::cut_short(id, at, end), out);
             }
         }
-        self.processes.exited(process);
     }
 
     /// The agent stops: everything finished is emitted, and what is unfinished if spans that were emitted name it.
@@ -282,7 +291,7 @@ impl Correlator {
                 self.counts.hurried += 1;
             } else {
                 self.counts.evicted += 1;
-                self.end(forest::cut_short(id, self.now, crate::exchange::End::Evicted), out);
+                self.end(forest::cut_short(id, self.now, End::Evicted), out);
             }
             self.force(id, out);
             self.forest.remove(id);

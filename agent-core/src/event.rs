@@ -424,6 +424,13 @@ pub enum Event<'a> {
         /// When.
         at: Nanos,
     },
+    /// A process is observed no longer: what it had open will not be heard of any more, and nothing is known of how it ended.
+    Left {
+        /// Which.
+        process: ProcessId,
+        /// When.
+        at: Nanos,
+    },
     /// Time has passed; sent by the pipeline at least every 100 ms.
     Tick {
         /// Now.

@@ -24,7 +24,7 @@ mod uprobes;
 
 pub use self::{
     hooks::{HookId, Kind},
-    kernel::{Error, Kernel, Settings, survey},
+    kernel::{Error, FollowExec, Kernel, Settings, survey},
     losses::{Misses, ProgramCount},
     processes::Runtime,
     report::{HookReport, Outcome, ProgramReport, VariantReport},

@@ -21,11 +21,13 @@ mod tests;
 mod value;
 mod yaml;
 
-pub use choice::{Compression, Exporter, Hook, Propagator, Protocol, Query, Sampler};
+pub use choice::{Compression, Exporter, Hook, InKubernetes, Propagator, Protocol, Query, Sampler};
 pub use error::{ConfigError, Place, Warning};
 pub use key::{Key, Origin, Row};
 pub use keys::KEYS;
-pub use rooms::{Agent, Assemble, Batch, Capture, Correlate, Export, Otlp, Resource, Sample, Select};
+pub use rooms::{
+    Agent, Assemble, Batch, Capture, Correlate, Export, Kubernetes, Otlp, Resource, Sample, Select,
+};
 pub use show::{example, help};
 pub use source::{Source, System};
 
@@ -44,6 +46,8 @@ pub const CONFIG_ENV: &str = "WIRESPAN_CONFIG";
 pub struct Config {
     /// For `discover`.
     pub select: Select,
+    /// For `kubernetes`; `None` outside it.
+    pub kubernetes: Option<Kubernetes>,
     /// For `attach`.
     pub capture: Capture,
     /// For `assemble`.
@@ -79,6 +83,8 @@ impl Config {
             ("--pid", &*args.pid),
             ("--exe", &*args.exe),
             ("--port", &*args.port),
+            ("--kubernetes", args.kubernetes.as_slice()),
+            ("--kubeconfig", args.kubeconfig.as_slice()),
             ("--exporter", &*args.exporter),
         ];
         let mut resolver = Resolver { flags, source, file, errors, warnings: Vec::new() };

@@ -5,17 +5,23 @@
 //! Not here: what a process is called (see `enrich`), the kernel's filter (see `attach`).
 //! Invariant: a process is pid *and* start time; a verdict never outlives the program it was made for.
 mod addresses;
+mod pods;
 mod proc;
 mod select;
 #[cfg(test)]
 mod tests;
 
 pub use addresses::local_addresses;
+pub use pods::Told;
 pub use proc::{Found, ProcRoot};
 pub use select::{Parent, Program, Select, Skip, Verdict, Why};
 
+use crate::kubernetes::{Cluster, Place};
 use foldhash::fast::RandomState;
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 use wirespan_core::{
     counters,
     event::{Nanos, ProcessId},
@@ -35,6 +41,7 @@ counters! {
         ignored: "skip", "processes", "Processes that were looked at and not chosen.";
         gone: "loss", "processes", "Chosen processes that ended before they could be looked at: their resource is what the exec record says.";
         forgotten: "loss", "processes", "Processes dropped because too many are known.";
+        relabelled: "work", "processes", "Processes whose verdict changed because what Kubernetes says of their pod did.";
         exits_missed: "loss", "processes", "Processes whose exit record was lost, found by the sweep.";
     }
 }
@@ -48,8 +55,10 @@ pub struct Known {
     pub program: Program,
     /// Chosen or not, and why.
     pub verdict: Verdict,
-    /// When the verdict became possible: exec, or the agent's start.
+    /// When the verdict became possible: exec, the agent's start, or what Kubernetes said last.
     pub since: Nanos,
+    /// Pod and container, in Kubernetes.
+    pub place: Option<Arc<Place>>,
 }
 
 /// The state of discovery.
@@ -59,6 +68,10 @@ pub struct Discovery {
     known: HashMap<u32, Known, RandomState>,
     finished: VecDeque<Known>,
     counts: Counts,
+    cluster: Option<Cluster>,
+    /// Since when processes of a pod that is now observed may be running that nobody has told of.
+    unseen: Option<Nanos>,
+    looked: Nanos,
 }
 
 impl Discovery {
@@ -70,11 +83,17 @@ impl Discovery {
             known: HashMap::default(),
             finished: VecDeque::new(),
             counts: Counts::default(),
+            cluster: None,
+            unseen: None,
+            looked: Nanos(0),
         }
     }
 
     /// Looks at everything that runs. Processes that are already known (an exec record came first) are left as they are.
     pub fn scan(&mut self, now: Nanos) -> Vec<Known> {
+        if self.cluster.is_some() {
+            return self.scan_pods(now);
+        }
         let found = self.root.all(&self.select);
         let mut chosen = Vec::new();
         for process in &found {
@@ -85,7 +104,8 @@ impl Discovery {
             let is_heir =
                 own == Verdict::Ignore(Skip::NotSelected) && is_below_chosen(process, &found, &self.select);
             let verdict = if is_heir { Verdict::Observe(Why::Pid) } else { own };
-            let known = Known { id: process.id, program: process.program.clone(), verdict, since: now };
+            let program = process.program.clone();
+            let known = Known { id: process.id, program, verdict, since: now, place: None };
             self.remember(known.clone());
             chosen.push(known);
         }
@@ -127,12 +147,15 @@ impl Discovery {
         if let Some(known) = self.seen_later(id, at) {
             return known;
         }
+        if self.cluster.is_some() {
+            return self.executed_in_pod(id, at);
+        }
         let found = self.root.one(id.pid).filter(|found| found.id == id);
         let is_gone = found.is_none();
         let program = found.map_or(fallback, |found| found.program);
         let verdict = self.select.executed(id.pid, &program, self.parent(&program));
         self.counts.gone += u64::from(is_gone && verdict.is_observe());
-        let known = Known { id, program, verdict, since: at };
+        let known = Known { id, program, verdict, since: at, place: None };
         self.remember(known.clone());
         known
     }
@@ -149,7 +172,7 @@ impl Discovery {
             Verdict::Observe(_) => Verdict::Observe(Why::ChildOf(parent.pid)),
             other => other,
         };
-        let child = Known { id: child, program, verdict, since: at };
+        let child = Known { id: child, program, verdict, since: at, place: known.place.clone() };
         self.remember(child.clone());
         Some(child)
     }
@@ -157,9 +180,8 @@ impl Discovery {
     /// A process began to listen on `port`: whose verdicts changed, its own first.
     pub fn listen(&mut self, id: ProcessId, port: u16, at: Nanos) -> Vec<Known> {
         if self.known.get(&id.pid).is_none_or(|known| known.id != id) {
-            let Some(found) = self.root.one(id.pid).filter(|found| found.id == id) else { return Vec::new() };
-            let verdict = self.select.running(id.pid, &found.program, &[], None);
-            self.remember(Known { id, program: found.program, verdict, since: at });
+            let Some(known) = self.first_look(id, at) else { return Vec::new() };
+            self.remember(known);
         }
         let Some(known) = self.known.get_mut(&id.pid) else { return Vec::new() };
         let Some(verdict) = self.select.listening(known.verdict, port) else { return Vec::new() };
@@ -207,11 +229,29 @@ impl Discovery {
         if let Some(known) = self.known.get(&pid) {
             return Some((known.clone(), true));
         }
-        if let Some(found) = self.root.one(pid) {
+        if self.cluster.is_some()
+            && let Some(known) = self.judged(pid, Nanos(0))
+        {
+            return Some((known, true));
+        }
+        if self.cluster.is_none()
+            && let Some(found) = self.root.one(pid)
+        {
             let verdict = self.select.running(pid, &found.program, &self.root.listens(pid), None);
-            return Some((Known { id: found.id, program: found.program, verdict, since: Nanos(0) }, true));
+            let program = found.program;
+            return Some((Known { id: found.id, program, verdict, since: Nanos(0), place: None }, true));
         }
         self.finished.iter().rev().find(|known| known.id.pid == pid).map(|known| (known.clone(), false))
+    }
+
+    /// A process that nobody has told of.
+    fn first_look(&self, id: ProcessId, at: Nanos) -> Option<Known> {
+        if self.cluster.is_some() {
+            return self.judged(id.pid, at).filter(|known| known.id == id);
+        }
+        let found = self.root.one(id.pid).filter(|found| found.id == id)?;
+        let verdict = self.select.running(id.pid, &found.program, &[], None);
+        Some(Known { id, program: found.program, verdict, since: at, place: None })
     }
 
     /// Processes observed now.

@@ -10,7 +10,10 @@ pub use self::{
     sight::{SIGHTS, Seen, Sight},
 };
 
-use crate::attach::{self, HookId, HookReport, Outcome, ProgramReport, Settings, hooks::HOOKS};
+use crate::{
+    attach::{self, HookId, HookReport, Outcome, ProgramReport, Settings, hooks::HOOKS},
+    kubernetes,
+};
 use serde::Serialize;
 use std::{fmt, fs, path::Path};
 
@@ -69,7 +72,7 @@ pub struct Report {
     pub agent: &'static str,
     /// Kernel release.
     pub kernel: String,
-    /// Privileges and kernel features.
+    /// Privileges and kernel features; in Kubernetes what the API server answers.
     pub checks: Vec<Check>,
     /// Hooks.
     pub hooks: Vec<Hook>,
@@ -88,18 +91,24 @@ impl Report {
     }
 }
 
-/// Looks at this machine. Loads programs and unloads them again; observes nobody.
-pub fn examine(settings: &Settings) -> Report {
+/// Looks at this machine, and in Kubernetes asks the API server what the agent would. Loads programs and unloads them again; observes nobody.
+pub fn examine(settings: &Settings, kubernetes: Option<&kubernetes::Settings>) -> Report {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let (reports, error) = match attach::survey(settings) {
         Ok(reports) => (reports, None),
         Err(error) => (Vec::new(), Some(chain(&error))),
     };
     let not_read = not_read(&reports);
+    let mut checks = checks(Path::new("/"), settings);
+    checks.extend(kubernetes.into_iter().flat_map(kubernetes::check).map(|asked| Check {
+        name: asked.name,
+        ok: asked.ok,
+        detail: asked.detail,
+    }));
     Report {
         agent: env!("CARGO_PKG_VERSION"),
         kernel,
-        checks: checks(Path::new("/"), settings),
+        checks,
         hooks: hooks(reports),
         not_read,
         error,

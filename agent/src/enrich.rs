@@ -2,7 +2,7 @@
 //!
 //! Shape: [`read`] at exec or scan → [`ProcessFacts`] → [`Resources::learn`]; later [`Resources::of`] → [`Resource`] for a span.
 //! Source: OpenTelemetry semantic conventions, `resource`. The rule for `service.name` is in `name`.
-//! Not here: containers and Kubernetes, which come with their own issues; whom to observe (see `discover`).
+//! Not here: what Kubernetes calls a process (see `kubernetes`); whom to observe (see `discover`).
 //! Invariant: facts are read while a process lives; a span that outlives its process still has its resource.
 mod attributes;
 mod facts;
@@ -16,6 +16,7 @@ pub use facts::{ProcessFacts, read};
 pub use host::Host;
 pub use runtime::Runtime;
 
+use crate::kubernetes::Identity;
 use foldhash::fast::RandomState;
 use std::{
     collections::{HashMap, VecDeque},
@@ -91,6 +92,22 @@ impl Resources {
         let resource = Arc::new(resource);
         self.known.insert(facts.id, Known { facts, resource: Arc::clone(&resource) });
         resource
+    }
+
+    /// Something else is known of what Kubernetes calls a process. `None` if nothing is known of the process.
+    pub fn rename(&mut self, process: ProcessId, identity: Option<Identity>) -> Option<&ProcessFacts> {
+        let known = self.known.get_mut(&process)?;
+        if known.facts.kubernetes != identity {
+            known.facts.kubernetes = identity;
+            known.resource = Arc::new(attributes::resource(&known.facts, &self.settings, &self.host).0);
+        }
+        Some(&known.facts)
+    }
+
+    /// Is the name of its container still to come?
+    pub fn awaits_name(&self, process: ProcessId) -> bool {
+        let identity = self.known.get(&process).and_then(|known| known.facts.kubernetes.as_ref());
+        identity.is_some_and(|identity| !identity.is_complete)
     }
 
     /// A known process forked: the child is the same service, another instance.

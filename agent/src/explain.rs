@@ -70,6 +70,8 @@ pub struct Explanation {
     pub observed: bool,
     /// Why, or why not: half a sentence.
     pub why: String,
+    /// In Kubernetes: its pod and what the labels say, and what the API server does not tell.
+    pub kubernetes: Vec<String>,
     /// Version and pid of the agent that answers; `None` if no agent runs.
     pub agent: Option<String>,
     /// What is known of its program, and what is not, in words.
@@ -102,6 +104,7 @@ impl Explanation {
             service: None,
             observed,
             why,
+            kubernetes: Vec::new(),
             agent: None,
             program: Vec::new(),
             work: Work::default(),
@@ -145,6 +148,9 @@ impl fmt::Display for Explanation {
         writeln!(f, "  {verdict}: {}", self.why)?;
         let Some(agent) = &self.agent else { return Ok(()) };
         writeln!(f, "  by {agent}")?;
+        for told in &self.kubernetes {
+            writeln!(f, "  kubernetes: {told}")?;
+        }
         if let Some(service) = &self.service {
             writeln!(f, "  service.name {service}")?;
         }

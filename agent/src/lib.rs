@@ -3,6 +3,7 @@
 //! Rooms in the order of a request; ARCHITECTURE.md tells the way through them.
 #![forbid(unsafe_code)]
 
+pub mod kubernetes;
 pub mod discover;
 pub mod attach;
 pub mod events;

@@ -80,7 +80,8 @@ fn execute(command: &Command, config: &Config) -> anyhow::Result<ExitCode> {
             report(config, &pipeline::replay(config, file)?)
         }
         Command::Doctor { json, .. } => {
-            let report = doctor::examine(&pipeline::kernel_settings(config));
+            let kubernetes = pipeline::kubernetes_settings(config);
+            let report = doctor::examine(&pipeline::kernel_settings(config), kubernetes.as_ref());
             print(*json, &report)?;
             Ok(if report.is_able() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

@@ -1,7 +1,8 @@
 //! The whole agent on one screen: who runs where, what connects them, and how it ends.
 //!
 //! Shape: [`run`] starts the exporters on a small runtime and the [`observer`] on a thread of its own; spans go from the one to the
-//! others through each exporter's bounded queue (drop oldest, counted), questions come back through a channel of 16 (refused).
+//! others through each exporter's bounded queue (drop oldest, counted), questions come back through a channel of 16 (refused), and what
+//! the API server tells through one of 256 (its watch waits).
 //! Not here: what any room does.
 mod core;
 mod observer;
@@ -9,15 +10,16 @@ mod passed;
 mod replay;
 mod settings;
 mod told;
+mod waiting;
 
 pub use replay::replay;
-pub use settings::{attach as kernel_settings, select};
+pub use settings::{attach as kernel_settings, kubernetes as kubernetes_settings, select};
 
 use crate::{
     attach,
     config::{Config, Source, System},
     explain::server,
-    export,
+    export, kubernetes,
     recording::{self, Meta, Writer},
     telemetry::Snapshot,
 };
@@ -84,7 +86,8 @@ pub fn run(config: &Config, recording: Option<&Path>) -> Result<Snapshot, Error>
     let _inside = runtime.enter();
     let exporters = Arc::new(export::start(&settings::export(config))?);
     let recorder = recording.map(|path| Writer::create(path, &meta())).transpose()?;
-    let (mut observer, ring) = Observer::new(config, Arc::clone(&exporters), recorder)?;
+    let cluster = settings::kubernetes(config).map(kubernetes::start).transpose()?;
+    let (mut observer, ring) = Observer::new(config, Arc::clone(&exporters), recorder, cluster)?;
     let (questions, asked) = mpsc::channel(QUESTIONS);
     match server::bind(&config.agent.socket) {
         Ok(listener) => drop(runtime.spawn(server::serve(listener, questions))),

@@ -126,16 +126,16 @@ impl Connection {
         }
     }
 
-    /// A process ended: what it had open will not be answered by it.
-    pub(super) fn exit(&mut self, process: ProcessId, at: Nanos, ctx: &mut Context<'_>) {
+    /// A process ended, or is observed no longer: what it had open will not be seen answered.
+    pub(super) fn exit(&mut self, process: ProcessId, at: Nanos, end: End, ctx: &mut Context<'_>) {
         if matches!(&self.phase, Phase::Sharing(shared) if shared.streams.has(process)) {
             self.release_all(ctx);
-            self.end_streams_of(process, at, ctx);
+            self.end_streams_of(process, at, end, ctx);
         }
         if self.pairing.open.iter().any(|open| open.process == process) {
             self.release_all(ctx);
             self.settle_tails(None, ctx);
-            self.give_up_all(at, End::ProcessExited, ctx);
+            self.give_up_all(at, end, ctx);
         }
     }
 }

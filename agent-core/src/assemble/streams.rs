@@ -358,8 +358,8 @@ impl Connection {
     }
 
     /// Ends the exchanges of a process that is gone.
-    pub(super) fn end_streams_of(&mut self, process: ProcessId, at: Nanos, ctx: &mut Context<'_>) {
-        self.end_streams(at, End::ProcessExited, |open| open.process == process, ctx);
+    pub(super) fn end_streams_of(&mut self, process: ProcessId, at: Nanos, end: End, ctx: &mut Context<'_>) {
+        self.end_streams(at, end, |open| open.process == process, ctx);
     }
 
     fn end_streams(&mut self, at: Nanos, end: End, is_meant: impl Fn(&Open) -> bool, ctx: &mut Context<'_>) {

@@ -1,7 +1,8 @@
 //! Life of processes: who is followed.
 //!
 //! In: exec, fork, exit. Out: rows of `PROCESSES` and the records of the same name. A child of an observed process is observed
-//! from its first instruction on; so is, provisionally, every program that is executed, until user space has decided.
+//! from its first instruction on; so is, provisionally, every program that is executed, until user space has decided, where that
+//! is wanted ([`follow_exec`]).
 use crate::{
     emit::{self, Wake, emit},
     kernel::{
@@ -16,6 +17,7 @@ use crate::{
 use wirespan_common::{
     event::{ExecRecord, ExitRecord, ForkRecord, Header, kind},
     limits,
+    offsets::follow_exec,
     policy::{Process, process},
     reason::Reason,
 };
@@ -42,8 +44,10 @@ pub(crate) fn on_fork(parent: Task, child: Task) -> Result<(), Reason> {
 #[inline(always)]
 pub(crate) fn on_exec(task: Task, binprm: *const u8) -> Result<(), Reason> {
     let tgid = task.tgid()?;
-    if !globals::follows_exec() && rows::process(tgid).is_none() {
-        return Ok(());
+    match globals::follow_exec() {
+        follow_exec::OFF if rows::process(tgid).is_none() => return Ok(()),
+        follow_exec::ANNOUNCE if !is_observed(tgid, task.start_ticks()?) => return announce(task),
+        _ => {}
     }
     let row = Process { flags: process::PROVISIONAL, start_ticks: task.start_ticks()?, ..Process::default() };
     let inserted = PROCESSES.insert(tgid, row, ANY).map_err(|_| Reason::ProcessesFull);
@@ -59,6 +63,25 @@ pub(crate) fn on_exec(task: Task, binprm: *const u8) -> Result<(), Reason> {
     record.reserved = 0;
     emit(record, Wake::Now)?;
     inserted
+}
+
+#[inline(always)]
+fn is_observed(tgid: u32, start_ticks: u32) -> bool {
+    let is_this = |row: &Process| row.start_ticks == start_ticks && row.flags & process::IGNORED == 0;
+    rows::process(tgid).is_some_and(is_this)
+}
+
+/// Tells that a program was executed and nothing of it: whether it may be looked at is not known yet.
+#[inline(always)]
+fn announce(task: Task) -> Result<(), Reason> {
+    let scratch = rows::exec_scratch()?;
+    let record = &mut scratch.record;
+    record.header = header_of::<ExecRecord>(kind::EXEC, task)?;
+    record.filename = [0; limits::EXEC_FILENAME_BYTES];
+    record.args = [0; limits::EXEC_ARGS_BYTES];
+    record.args_len = 0;
+    record.reserved = 0;
+    emit(record, Wake::Now)
 }
 
 /// `sched_process_exit`. Two threads may both be the last: the one that deletes the row reports.

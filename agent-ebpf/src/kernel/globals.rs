@@ -27,10 +27,10 @@ macro_rules! setting {
 
 pub(crate) use {offset, setting};
 
-/// 1: follow every exec.
+/// What is done about programs that are executed.
 #[inline(always)]
-pub(crate) fn follows_exec() -> bool {
-    setting!(follow_exec) == 1
+pub(crate) fn follow_exec() -> u32 {
+    setting!(follow_exec)
 }
 
 /// Bytes in the ring above which user space is woken.

@@ -18,6 +18,7 @@ use aya::{
 };
 use std::{io, path::PathBuf};
 use thiserror::Error;
+use wirespan_common::offsets::follow_exec;
 
 /// How to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +29,35 @@ pub struct Settings {
     pub btf: Option<PathBuf>,
     /// Bytes of the ring; `None` takes [`RING_BYTES`](wirespan_common::limits::RING_BYTES) per four CPUs.
     pub ring_bytes: Option<u32>,
-    /// Observe every program that is executed until it has been decided upon.
-    pub follow_exec: bool,
+    /// What is done about programs that are executed.
+    pub follow_exec: FollowExec,
+}
+
+/// What is done when a process that is not observed executes a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FollowExec {
+    /// Nothing: it is not heard of.
+    Off,
+    /// It is observed until it has been decided upon.
+    Follow,
+    /// It is heard of, and nothing is read of it before it has been decided upon.
+    Announce,
+}
+
+impl FollowExec {
+    /// As the kernel side has it.
+    pub(super) fn number(self) -> u32 {
+        match self {
+            FollowExec::Off => follow_exec::OFF,
+            FollowExec::Follow => follow_exec::FOLLOW,
+            FollowExec::Announce => follow_exec::ANNOUNCE,
+        }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { kind: None, btf: None, ring_bytes: None, follow_exec: true }
+        Self { kind: None, btf: None, ring_bytes: None, follow_exec: FollowExec::Follow }
     }
 }
 
@@ -168,7 +191,7 @@ fn kind_of_bytes(report: &[HookReport]) -> Option<Kind> {
 /// # Errors
 /// When nothing can be tried: no BTF, or no privilege.
 pub fn survey(settings: &Settings) -> Result<Vec<HookReport>, Error> {
-    let settings = Settings { follow_exec: false, ..settings.clone() };
+    let settings = Settings { follow_exec: FollowExec::Off, ..settings.clone() };
     let mut loader = Loader::new(&settings, Room::Inflight)?;
     Ok(HOOKS.iter().map(|hook| loader.try_all(hook)).collect())
 }

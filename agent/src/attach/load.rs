@@ -259,7 +259,7 @@ fn facts(settings: &Settings) -> Result<Facts, Error> {
     let functions = ["tcp_sendmsg", "tcp_recvmsg", "tcp_sendpage"];
     let mut facts = offsets::resolve(&blob, &tracepoints, &functions).map_err(Error::BadBtf)?;
     let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
-    facts.kernel.follow_exec = u32::from(settings.follow_exec);
+    facts.kernel.follow_exec = settings.follow_exec.number();
     facts.kernel.high_water_bytes = ring_bytes(settings) / 4;
     facts.kernel.tick_ns = u32::try_from(1_000_000_000 / ticks_per_second).unwrap_or(facts.kernel.tick_ns);
     Ok(facts)

@@ -35,6 +35,10 @@ and its collector. Without --exporter, spans go to the collector if an
 endpoint is configured, else to the terminal if stdout is one, else to a
 collector on localhost:4317.
 
+In Kubernetes only pods are observed whose namespace is labelled
+wirespan.io/trace=enabled; the same label on a pod, enabled or disabled,
+counts for more. --pid, --exe and --port choose among these.
+
 Precedence: default, file, environment, flag. `wirespan config` shows what
 holds, `wirespan config --example` prints a file to begin with.
 ";
@@ -79,6 +83,12 @@ pub struct RunArgs {
     /// Observe processes that listen on this TCP port; may be repeated
     #[arg(long, value_name = "PORT")]
     pub port: Vec<String>,
+    /// Observe only pods that opt in by label: auto, true or false; other selectors choose among these
+    #[arg(long, value_name = "AUTO|TRUE|FALSE")]
+    pub kubernetes: Option<String>,
+    /// Reach the Kubernetes API server by this file, for an agent in no pod
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<String>,
     /// Where spans go: otlp, console, json or none; may be repeated
     #[arg(long, value_name = "EXPORTER")]
     pub exporter: Vec<String>,

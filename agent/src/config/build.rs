@@ -4,10 +4,12 @@
 //! shows what holds and why.
 use super::{
     Config, ConfigError, Place, Source, Warning,
-    choice::{Compression, Exporter, Propagator, Protocol, Query},
+    choice::{Compression, Exporter, InKubernetes, Propagator, Protocol, Query},
     key::{Origin, Setting},
     keys::Settings,
-    rooms::{Agent, Assemble, Batch, Capture, Correlate, Export, Otlp, Resource, Sample, Select},
+    rooms::{
+        Agent, Assemble, Batch, Capture, Correlate, Export, Kubernetes, Otlp, Resource, Sample, Select,
+    },
     value::{Dialect, ExeGlob, Knob},
 };
 use crate::cli::RunArgs;
@@ -19,6 +21,8 @@ use wirespan_core::{
 };
 
 const SERVICE_NAME: &str = "service.name";
+/// Kubernetes sets it in every container.
+const SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
 
 pub(super) fn run_for(args: &RunArgs, errors: &mut Vec<ConfigError>) -> Option<Duration> {
     let text = args.run_for.as_deref()?;
@@ -38,9 +42,11 @@ pub(super) fn config(
     let resource = resource(&mut settings, &mut warnings);
     let propagators = propagators(&mut settings, errors);
     let otlp = otlp(&settings, source, errors);
+    let kubernetes = kubernetes(&mut settings, source);
     let select = select(&settings, errors);
     Some(Config {
         select,
+        kubernetes,
         capture: capture(&settings),
         assemble: assemble(&settings),
         correlate: Correlate {
@@ -244,6 +250,31 @@ fn globs(exes: &Setting<Vec<ExeGlob>>, errors: &mut Vec<ConfigError>) -> Option<
         reason: error.to_string(),
     };
     builder.build().map_err(|error| errors.push(invalid(error))).ok()
+}
+
+/// In Kubernetes nothing is read from a program before it is known to be wanted, so none is followed until then.
+fn kubernetes(settings: &mut Settings, source: &dyn Source) -> Option<Kubernetes> {
+    let enabled = &mut settings.kubernetes_enabled;
+    if enabled.value == InKubernetes::Auto {
+        let (value, why) = if settings.kubernetes_kubeconfig.value.is_some() {
+            (InKubernetes::True, "a kubeconfig is named")
+        } else if source.get(SERVICE_HOST).is_some_and(|host| !host.is_empty()) {
+            (InKubernetes::True, "KUBERNETES_SERVICE_HOST is set")
+        } else {
+            (InKubernetes::False, "nothing tells of an API server")
+        };
+        *enabled = Setting { value, origin: Origin::Rule(why) };
+    }
+    if enabled.value != InKubernetes::True {
+        return None;
+    }
+    settings.select_follow_exec = Setting { value: false, origin: Origin::Rule("in Kubernetes pods opt in") };
+    Some(Kubernetes {
+        node: settings.kubernetes_node.value.clone(),
+        kubeconfig: settings.kubernetes_kubeconfig.value.clone(),
+        names_by_labels: settings.kubernetes_names_by_labels.value,
+        identity_wait: settings.kubernetes_identity_wait.value,
+    })
 }
 
 fn capture(settings: &Settings) -> Capture {

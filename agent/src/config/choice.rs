@@ -53,6 +53,18 @@ choice! {
 }
 
 choice! {
+    /// Whether the agent runs in Kubernetes.
+    InKubernetes {
+        /// It does if it is told of an API server.
+        Auto = "auto",
+        /// It does.
+        True = "true",
+        /// It does not.
+        False = "false",
+    }
+}
+
+choice! {
     /// A way to read trace context: a value of `OTEL_PROPAGATORS`.
     Propagator {
         /// W3C Trace Context.

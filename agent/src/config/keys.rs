@@ -3,7 +3,7 @@
 //! Shape: a row per key: field: type = path, [environment], flag, default, unit, example, check, secret, doc. To add a knob, add a
 //! row, put its value into a room's struct in `config/rooms.rs`, and regenerate `deploy/config.example.yaml`.
 use super::{
-    choice::{Compression, Exporter, Hook, Propagator, Protocol, Query, Sampler},
+    choice::{Compression, Exporter, Hook, InKubernetes, Propagator, Protocol, Query, Sampler},
     endpoint::Endpoint,
     key::{Key, Row, Setting, keys},
     resolve::Resolver,
@@ -22,6 +22,21 @@ keys! {
     select_follow_exec: bool = "select.follow_exec", ["WIRESPAN_FOLLOW_EXEC"], None, "true", "", "", any, false,
         "Follow every newly executed program from its first instruction until it is known whether it is wanted. Without this a process \
          that lives for a few milliseconds is missed.";
+
+    kubernetes_enabled: InKubernetes = "kubernetes.enabled", ["WIRESPAN_KUBERNETES"], Some("--kubernetes"), "auto", "auto, true or false", "", any, false,
+        "Whether only pods are observed whose namespace is labelled `wirespan.io/trace: enabled`; a pod's own label of the same key, `enabled` or \
+         `disabled`, counts for more. Selectors then choose among these. `auto`: if KUBERNETES_SERVICE_HOST is set, or a kubeconfig is named.";
+    kubernetes_node: Option<String> = "kubernetes.node", ["WIRESPAN_NODE_NAME"], None, "", "", "node-1", any, false,
+        "This node's name in Kubernetes, from the downward API's spec.nodeName. Default: the machine's own name.";
+    kubernetes_kubeconfig: Option<PathBuf> = "kubernetes.kubeconfig", ["WIRESPAN_KUBECONFIG"], Some("--kubeconfig"), "", "path",
+        "/etc/kubernetes/wirespan.conf", any, false,
+        "How to reach the API server for an agent that runs in no pod. Default: as the pod's service account.";
+    kubernetes_names_by_labels: bool = "kubernetes.names_by_labels", ["WIRESPAN_NAMES_BY_LABELS"], None, "true", "", "", any, false,
+        "Whether a pod's labels app.kubernetes.io/instance, /name and /version name services and versions before the pod's workload does. \
+         False where one Helm release, and so one instance, holds several services.";
+    kubernetes_identity_wait: Duration = "kubernetes.identity_wait", ["WIRESPAN_IDENTITY_WAIT"], None, "3s", "duration", "",
+        within(Duration::ZERO, MINUTE), false,
+        "How long the first spans of a container wait for its name, which the kubelet tells the API server once the container runs.";
 
     capture_hook: Hook = "capture.hook", ["WIRESPAN_HOOK"], None, "auto", "auto, tracepoints, fentry, kprobe or syscalls", "", any, false,
         "How socket calls are seen. `auto` takes the best that this kernel supports; `wirespan doctor` says which.";

@@ -20,6 +20,19 @@ pub struct Select {
     pub follow_exec: bool,
 }
 
+/// For `kubernetes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// This node's name, if one is given.
+    pub node: Option<String>,
+    /// How to reach the API server; `None`: as the pod's service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// Do labels name services?
+    pub names_by_labels: bool,
+    /// How long a span waits for its container's name.
+    pub identity_wait: Duration,
+}
+
 /// For `attach`: how bytes are captured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {

@@ -2,6 +2,7 @@
 //!
 //! Shape: pid → [`Found`]. Every file may vanish between two reads: what cannot be read is absent, never an error.
 use super::select::{Program, Select};
+use crate::kubernetes::Place;
 use procfs::{
     net::TcpState,
     process::{FDTarget, Process},
@@ -30,6 +31,16 @@ pub struct Found {
     pub program: Program,
     /// Ports it listens on, in its own network namespace; only read when a selector asks.
     pub listens: Vec<u16>,
+}
+
+/// A process of which nothing is known but where it runs.
+pub(super) struct Placed {
+    /// Identity.
+    pub(super) id: ProcessId,
+    /// Its thread's name for an executable, and no arguments.
+    pub(super) program: Program,
+    /// Pod and container.
+    pub(super) place: Place,
 }
 
 impl ProcRoot {
@@ -66,6 +77,21 @@ impl ProcRoot {
         Some(Found { id, program, listens: Vec::new() })
     }
 
+    /// What identifies a process and places it: its status line and its control groups, and nothing of its program.
+    pub(super) fn placed(&self, pid: u32) -> Option<Placed> {
+        let folder = self.0.join(pid.to_string());
+        let stat = Process::new_with_root(folder.clone()).ok()?.stat().ok()?;
+        let cgroups = fs::read_to_string(folder.join("cgroup")).unwrap_or_default();
+        let program = Program {
+            exe: stat.comm,
+            parent: u32::try_from(stat.ppid).unwrap_or(0),
+            is_kernel_thread: stat.flags & PF_KTHREAD != 0,
+            ..Program::default()
+        };
+        let id = ProcessId { pid, start_ticks: stat.starttime as u32 };
+        Some(Placed { id, program, place: Place::of(&cgroups) })
+    }
+
     /// When a process started, if it still runs.
     pub fn start_ticks(&self, pid: u32) -> Option<u32> {
         let stat = Process::new_with_root(self.0.join(pid.to_string())).ok()?.stat().ok()?;
@@ -77,7 +103,8 @@ impl ProcRoot {
         Listeners::default().of(self, pid)
     }
 
-    fn pids(&self) -> Vec<u32> {
+    /// Everything that runs.
+    pub(super) fn pids(&self) -> Vec<u32> {
         let Ok(entries) = fs::read_dir(&self.0) else { return Vec::new() };
         entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
     }

@@ -1,6 +1,7 @@
 //! The selectors: pure decisions about one process.
 //!
 //! Shape: [`Program`] and what it listens on → [`Verdict`]. No selector means every process.
+use crate::kubernetes::{By, No};
 use globset::GlobSet;
 use std::{collections::BTreeSet, fmt};
 
@@ -55,6 +56,8 @@ pub enum Why {
     Port(u16),
     /// Its parent, of this pid, is, and it runs the same program.
     ChildOf(u32),
+    /// Kubernetes says so, and no selector was given.
+    Labelled(By),
 }
 
 /// Why a process is not observed.
@@ -68,6 +71,10 @@ pub enum Skip {
     NotSelected,
     /// Not a program.
     KernelThread,
+    /// Kubernetes does not say so.
+    InKubernetes(No),
+    /// In Kubernetes: it was over before its pod could be read.
+    Unplaced,
 }
 
 /// Who started a process.
@@ -105,6 +112,7 @@ impl fmt::Display for Why {
             Why::ChildOf(pid) => {
                 write!(f, "it runs the same program as the observed process {pid}, its parent")
             }
+            Why::Labelled(by) => by.fmt(f),
         }
     }
 }
@@ -118,6 +126,8 @@ impl fmt::Display for Skip {
             }
             Skip::NotSelected => f.write_str("no --pid, --exe or --port matches it"),
             Skip::KernelThread => f.write_str("it is a kernel thread"),
+            Skip::InKubernetes(no) => no.fmt(f),
+            Skip::Unplaced => f.write_str("it was over before it could be read which pod it ran in"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Facts to attributes: the resource as the semantic conventions want it.
 //!
 //! Shape: [`ProcessFacts`] + agent settings + [`Host`] → [`Resource`]. Precedence of one key: the process's own
-//! `OTEL_RESOURCE_ATTRIBUTES`, then the agent's, then what was detected. Source: semantic conventions `service`, `process`,
+//! `OTEL_RESOURCE_ATTRIBUTES`, then the agent's, then what Kubernetes says, then what was detected. Source: semantic conventions `service`, `process`,
 //! `host`, `os`, `telemetry`; the specification's resource SDK for the variable's format.
 //! Not here: arguments beyond the zeroth, working directory, environment: they may hold secrets.
 use super::{Host, ProcessFacts, Resource, Settings, facts::file_name, name};
@@ -31,9 +31,12 @@ pub(super) fn resource(facts: &ProcessFacts, settings: &Settings, host: &Host) -
 
     let mut attributes = Attributes::default();
     attributes.add(key::SERVICE_NAME, service_name.clone());
-    attributes.add(key::SERVICE_INSTANCE_ID, instance_id(facts.id, host));
+    let of_container = facts.kubernetes.as_ref().and_then(|known| find(&known.attributes, key::SERVICE_INSTANCE_ID));
+    let instance = of_container.map_or_else(|| instance_id(facts.id, host), ToOwned::to_owned);
+    attributes.add(key::SERVICE_INSTANCE_ID, instance);
     attributes.stated(&stated);
     attributes.agents(&settings.resource_attributes);
+    attributes.kubernetes(facts);
     attributes.process(facts, host);
     attributes.host(host);
     attributes.telemetry();
@@ -101,6 +104,17 @@ impl Attributes {
     fn agents(&mut self, stated: &[(String, String)]) {
         for (stated_key, value) in stated.iter().filter(|(stated, _)| stated != key::SERVICE_INSTANCE_ID) {
             self.add(stated_key.clone(), value.clone());
+        }
+    }
+
+    /// Before what was read of the process itself: the API server knows pods and containers better.
+    fn kubernetes(&mut self, facts: &ProcessFacts) {
+        let Some(known) = &facts.kubernetes else { return };
+        for (known_key, value) in &known.attributes {
+            self.add(known_key.clone(), value.clone());
+        }
+        if !known.image_tags.is_empty() {
+            self.push(Cow::Borrowed(key::CONTAINER_IMAGE_TAGS), Value::Strs(known.image_tags.clone()));
         }
     }
 

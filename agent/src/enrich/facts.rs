@@ -5,6 +5,7 @@
 //! Not here: whom to observe (see `discover`), what a service is called (see `name`).
 //! Invariant: of the environment only the two standard variables are kept; everything else in it may be a secret.
 use super::runtime::Runtime;
+use crate::kubernetes::Identity;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
@@ -25,7 +26,7 @@ const ARG_BYTES: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessFacts {
     /// Identity.
-    #[serde(with = "Identity")]
+    #[serde(with = "RecordedId")]
     pub id: ProcessId,
     /// The executable's path in the process's own mount namespace, or what the exec record said.
     pub exe: String,
@@ -45,12 +46,15 @@ pub struct ProcessFacts {
     pub parent: Option<u32>,
     /// Real user id.
     pub uid: Option<u32>,
+    /// What Kubernetes calls it.
+    #[serde(default)]
+    pub kubernetes: Option<Identity>,
 }
 
 /// A [`ProcessId`] as it stands in a recording.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "ProcessId")]
-struct Identity {
+struct RecordedId {
     pid: u32,
     start_ticks: u32,
 }
@@ -71,6 +75,7 @@ impl ProcessFacts {
             runtime,
             parent,
             uid: None,
+            kubernetes: None,
         }
     }
 }
@@ -95,6 +100,7 @@ pub fn read(proc_root: &Path, pid: u32) -> Option<ProcessFacts> {
         parent: Some(stat.parent),
         uid: uid(&folder),
         exe,
+        kubernetes: None,
     })
 }
 

@@ -4,11 +4,12 @@
 //! 1. `OTEL_SERVICE_NAME` in the environment of the process itself;
 //! 2. `service.name` in its `OTEL_RESOURCE_ATTRIBUTES` (both: OpenTelemetry specification, resource SDK);
 //! 3. the agent's own `OTEL_SERVICE_NAME` or `service.name`;
-//! 4. for an interpreter, what it interprets: the script, module, jar or main class. A name that says nothing (`app.py`,
+//! 4. in Kubernetes, what its pod is called (see `kubernetes/identity.rs`);
+//! 5. for an interpreter, what it interprets: the script, module, jar or main class. A name that says nothing (`app.py`,
 //!    `index.js`, `main`) is replaced by the nearest folder whose name does; a launcher (`gunicorn`, `flask`, `rails`) by what it launches;
-//! 5. the executable's file name.
+//! 6. the executable's file name.
 //!
-//! Not here: container and workload names. Invariant: only names are used, never an argument's value that could be a secret.
+//! Invariant: only names are used, never an argument's value that could be a secret.
 mod interpreter;
 #[cfg(test)]
 mod tests;
@@ -93,11 +94,12 @@ pub(super) fn service_name(
     configured: Option<&str>,
 ) -> String {
     let own = facts.otel_service_name.as_deref().or(from_attributes);
-    let said = own.or(configured).map(clean).filter(|name| !name.is_empty());
+    let of_pod = facts.kubernetes.as_ref().map(|known| known.service_name.as_str());
+    let said = own.or(configured).or(of_pod).map(clean).filter(|name| !name.is_empty());
     said.unwrap_or_else(|| derived(facts))
 }
 
-/// Rules 4 and 5.
+/// Rules 5 and 6.
 fn derived(facts: &ProcessFacts) -> String {
     let executable = file_name(&facts.exe);
     let interpreted = facts.runtime.filter(|runtime| *runtime != Runtime::Go).and_then(|runtime| {

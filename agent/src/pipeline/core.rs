@@ -44,6 +44,7 @@ impl Core {
         }
         match *event {
             Event::Exit { process, at } => self.correlator.exit(process, at, &mut self.spans),
+            Event::Left { process, at } => self.correlator.left(process, at, &mut self.spans),
             Event::Claim { conn, at, process, goroutine } => {
                 self.correlator.claim(process, conn, at, goroutine)
             }

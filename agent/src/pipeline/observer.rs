@@ -2,16 +2,20 @@
 //!
 //! Shape: drains the ring on a timer, decides about processes, answers `explain`. Clock: records', and the monotonic clock for ticks.
 //! Invariant: it never waits for anything but the ring; handing spans over and answering do not block.
+mod cluster;
+
+use self::cluster::{Feed, Started};
 use super::{
     core::Core,
     passed::Passed,
     settings,
     told::{self, evidence_in_use, kernel_rows},
+    waiting::Waiting,
 };
 use crate::{
     attach::{self, Kernel, Misses},
     config::Config,
-    discover::{Discovery, Known, ProcRoot, Program, Verdict, local_addresses},
+    discover::{Discovery, Known, Program, Verdict, local_addresses},
     enrich::{Host, ProcessFacts, Resources, read},
     events::{Exec, Order, Record, Ring, decode, is_of_process, order::SETTLED_NS, progress_record},
     explain::{Count, Explanation, Work, server::Question},
@@ -80,6 +84,9 @@ pub(super) struct Observer {
     order: Order,
     passed: Passed<Event<'static>>,
     work: HashMap<ProcessId, Work, RandomState>,
+    /// What the API server tells, in Kubernetes.
+    cluster: Option<Feed>,
+    waiting: Waiting,
     counts: Counts,
     losses: Losses,
     swept: Nanos,
@@ -100,15 +107,18 @@ impl Observer {
         config: &Config,
         exporters: Arc<export::Handle>,
         recorder: Option<Writer>,
+        cluster: Option<Started>,
     ) -> Result<(Observer, Ring), attach::Error> {
         let proc = Path::new("/proc");
         let addresses = local_addresses(proc);
         let mut kernel = Kernel::load(&settings::attach(config))?;
         let ring = kernel.ring()?;
-        kernel.watch_ports(config.select.ports.iter().copied())?;
+        if config.kubernetes.is_none() {
+            kernel.watch_ports(config.select.ports.iter().copied())?;
+        }
         let observer = Observer {
             kernel,
-            discovery: Discovery::new(settings::select(config, &addresses), ProcRoot(proc.into())),
+            discovery: cluster::discovery(config, settings::select(config, &addresses), proc),
             resources: Resources::new(settings::enrich(config), Host::read(Path::new("/"))),
             core: Core::new(config, addresses, super::seed()),
             exporters,
@@ -117,6 +127,8 @@ impl Observer {
             order: Order::default(),
             passed: Passed::new(),
             work: HashMap::default(),
+            cluster: cluster.map(Feed::new),
+            waiting: Waiting::new(config.kubernetes.as_ref().map_or(Duration::ZERO, |room| room.identity_wait)),
             counts: Counts::default(),
             losses: Losses { refused: 0, misses: Misses::default(), misses_read: now() },
             swept: now(),
@@ -153,6 +165,7 @@ impl Observer {
             if self.core.is_due(self.order.settled()) {
                 self.tick();
             }
+            self.hear_cluster();
             self.hand_over();
             while let Ok(question) = questions.try_recv() {
                 // Whoever asked may have gone away.
@@ -331,8 +344,9 @@ impl Observer {
                 let facts = read(Path::new("/proc"), known.id.pid).filter(|facts| facts.id == known.id);
                 let program = fallback.unwrap_or_else(|| known.program.clone());
                 let parent = (known.program.parent > 0).then_some(known.program.parent);
-                let facts = facts
+                let mut facts = facts
                     .unwrap_or_else(|| ProcessFacts::from_exec(known.id, program.exe, program.args, parent));
+                facts.kubernetes = self.discovery.identity(known);
                 if let Some(recorder) = &mut self.recorder
                     && let Err(error) = recorder.process(&facts)
                 {
@@ -397,12 +411,14 @@ impl Observer {
 
     fn hand_over(&mut self) {
         let spans = self.take_spans();
+        let spans = self.hold_unnamed(spans);
         self.exporters.send(spans, &mut self.resources);
     }
 
     /// What was still held comes all at once, and may be more than fits the queues: it is waited for room.
     fn hand_over_last(&mut self) {
-        let spans = self.take_spans();
+        let mut spans = self.take_spans();
+        spans.extend(self.waiting.all());
         let delivered = self.exporters.deliver_within(spans, &mut self.resources, LAST_WITHIN);
         self.runtime.block_on(delivered);
     }
@@ -434,6 +450,7 @@ impl Observer {
         let mut it = Explanation::of(&known, running);
         it.agent = Some(format!("wirespan {}, pid {}", env!("CARGO_PKG_VERSION"), std::process::id()));
         it.counters = self.snapshot();
+        it.kubernetes = self.kubernetes_notes(&known);
         it.program = self.kernel.program_notes(known.id);
         it.work = self.work.get(&known.id).cloned().unwrap_or_default();
         if self.resources.facts(known.id).is_some() {
@@ -454,6 +471,7 @@ impl Observer {
     fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
         snapshot.add(self.discovery.counts().rows());
+        snapshot.add(self.discovery.cluster().into_iter().flat_map(|cluster| cluster.counts().rows()));
         snapshot.add(kernel_rows(&self.kernel));
         snapshot.add(self.counts.rows());
         snapshot.add(self.order.counts().rows());

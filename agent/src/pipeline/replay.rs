@@ -144,6 +144,7 @@ fn when(event: &Event<'_>) -> Nanos {
         | Event::Handover { at, .. }
         | Event::Slice { at, .. }
         | Event::Exit { at, .. }
+        | Event::Left { at, .. }
         | Event::Tick { at } => *at,
     }
 }

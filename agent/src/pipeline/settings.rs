@@ -4,7 +4,7 @@
 use crate::{
     attach,
     config::{Config, Exporter, Hook, Protocol, Sampler, Source, System},
-    discover, enrich, export,
+    discover, enrich, export, kubernetes,
 };
 use std::{
     collections::BTreeSet,
@@ -82,8 +82,24 @@ pub fn attach(config: &Config) -> attach::Settings {
         kind: kind(config.capture.hook),
         btf: config.capture.btf.clone(),
         ring_bytes: Some(config.capture.ring_bytes.saturating_mul(groups)),
-        follow_exec: config.select.follow_exec,
+        follow_exec: match (config.kubernetes.is_some(), config.select.follow_exec) {
+            (true, _) => attach::FollowExec::Announce,
+            (false, true) => attach::FollowExec::Follow,
+            (false, false) => attach::FollowExec::Off,
+        },
     }
+}
+
+/// How Kubernetes is asked, if it is.
+pub fn kubernetes(config: &Config) -> Option<kubernetes::Settings> {
+    let room = config.kubernetes.as_ref()?;
+    let own_name = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Some(kubernetes::Settings {
+        node: room.node.clone().unwrap_or_else(own_name),
+        kubeconfig: room.kubeconfig.clone(),
+        names_by_labels: room.names_by_labels,
+        identity_wait: room.identity_wait,
+    })
 }
 
 fn kind(hook: Hook) -> Option<attach::Kind> {

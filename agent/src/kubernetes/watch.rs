@@ -1,0 +1,296 @@
+//! The watches: a thread of their own, which may wait as long as the API server makes it.
+//!
+//! Shape: [`start`] → a bounded channel of [`Change`]s and a [`StatusHandle`]. A full channel makes the watch wait, never its
+//! reader; a watch that falls behind so is listed again. Requests: list and watch of the node's pods (`spec.nodeName`) and, as
+//! metadata, of the namespaces that carry the label, and nothing else. Lists come from the API server's cache, which has an index
+//! of nodes. After a failure it is tried again after 1 to 30 s, spread by chance.
+use super::{
+    LABEL, Settings,
+    cluster::Change,
+    object::{ApiPod, Pod},
+};
+use futures_util::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+    core::PartialObjectMeta,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event},
+    },
+};
+use std::{
+    fmt, io,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+/// Changes that wait for whoever decides.
+const WAITING: usize = 256;
+/// Pause before the configuration is read again, where it could not be: a service account's files may come later.
+const CONFIG_PAUSE: Duration = Duration::from_secs(5);
+
+/// How a resource is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// No answer yet.
+    #[default]
+    Waiting,
+    /// Listed, and watched.
+    Reached,
+    /// Not now, in half a sentence.
+    Failing(String),
+}
+
+/// How the API server is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// This node's pods.
+    pub pods: Access,
+    /// Labelled namespaces.
+    pub namespaces: Access,
+}
+
+impl Status {
+    /// Half a sentence for each resource that is not reached.
+    pub fn troubles(&self) -> Vec<String> {
+        let told = |name, access: &Access| match access {
+            Access::Reached => None,
+            Access::Waiting => Some(format!("the API server has not listed {name} yet")),
+            Access::Failing(why) => Some(format!("{why}; what was last known of {name} holds")),
+        };
+        [told("pods", &self.pods), told("namespaces", &self.namespaces)].into_iter().flatten().collect()
+    }
+}
+
+/// The present [`Status`], shared with the thread that keeps it.
+#[derive(Clone, Debug, Default)]
+pub struct StatusHandle(Arc<Mutex<Status>>);
+
+impl StatusHandle {
+    /// As it is now.
+    pub fn get(&self) -> Status {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, which: Watched, access: Access) {
+        let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = match which {
+            Watched::Pods => &mut status.pods,
+            Watched::Namespaces => &mut status.namespaces,
+        };
+        if *place == access {
+            return;
+        }
+        match &access {
+            Access::Failing(why) => warn!("{why}; what was last known holds, and it is tried again"),
+            Access::Reached => info!("the API server tells of {which}"),
+            Access::Waiting => {}
+        }
+        *place = access;
+    }
+}
+
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watched {
+    /// `pods`.
+    Pods,
+    /// `namespaces`.
+    Namespaces,
+}
+
+impl fmt::Display for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Watched::Pods => "pods",
+            Watched::Namespaces => "namespaces",
+        })
+    }
+}
+
+/// Starts the watches. They end when the receiver is dropped.
+///
+/// # Errors
+/// When there is no thread to be had.
+pub fn start(settings: Settings) -> io::Result<(mpsc::Receiver<Change>, StatusHandle)> {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let status = StatusHandle::default();
+    let shared = status.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name("kubernetes".into()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = run(&settings, &sender, &shared) => {}
+                () = sender.closed() => {}
+            }
+        });
+    })?;
+    Ok((receiver, status))
+}
+
+async fn run(settings: &Settings, sender: &mpsc::Sender<Change>, status: &StatusHandle) {
+    let client = loop {
+        match client(settings).await {
+            Ok(client) => break client,
+            Err(why) => {
+                status.set(Watched::Pods, Access::Failing(why.clone()));
+                status.set(Watched::Namespaces, Access::Failing(why));
+                tokio::time::sleep(CONFIG_PAUSE).await;
+            }
+        }
+    };
+    let pods = watcher::watcher(Api::<ApiPod>::all(client.clone()), node_pods(&settings.node));
+    let namespaces = Api::<PartialObjectMeta<Namespace>>::all(client);
+    let namespaces = watcher::watcher(namespaces, labelled());
+    tokio::join!(
+        follow(Watched::Pods, pods, pod_change, sender, status),
+        follow(Watched::Namespaces, namespaces, namespace_change, sender, status),
+    );
+}
+
+/// What is asked of pods.
+fn node_pods(node: &str) -> watcher::Config {
+    watcher::Config::default().any_semantic().fields(&node_selector(node))
+}
+
+/// Pods of this node alone.
+pub(super) fn node_selector(node: &str) -> String {
+    format!("spec.nodeName={node}")
+}
+
+/// What is asked of namespaces.
+fn labelled() -> watcher::Config {
+    watcher::Config::default().any_semantic().labels(&format!("{LABEL}=enabled"))
+}
+
+/// A client, or half a sentence.
+pub(super) async fn client(settings: &Settings) -> Result<Client, String> {
+    let config = match &settings.kubeconfig {
+        Some(path) => {
+            let failed = |error: &dyn std::error::Error| {
+                format!("kubeconfig {} cannot be used: {}", path.display(), crate::doctor::chain(error))
+            };
+            let file = Kubeconfig::read_from(path).map_err(|error| failed(&error))?;
+            let options = KubeConfigOptions::default();
+            Config::from_custom_kubeconfig(file, &options).await.map_err(|error| failed(&error))?
+        }
+        None => Config::incluster_env()
+            .map_err(|error| format!("the service account cannot be used: {}", crate::doctor::chain(&error)))?,
+    };
+    Client::try_from(config)
+        .map_err(|error| format!("no client of the API server: {}", crate::doctor::chain(&error)))
+}
+
+/// Carries one watch to the channel, for ever.
+async fn follow<K: Send>(
+    which: Watched,
+    stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+    change: fn(Event<K>) -> Option<Change>,
+    sender: &mpsc::Sender<Change>,
+    status: &StatusHandle,
+) {
+    let mut stream = pin!(stream.default_backoff());
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(event) => {
+                if !matches!(event, Event::Init) {
+                    status.set(which, Access::Reached);
+                }
+                let Some(change) = change(event) else { continue };
+                if sender.send(change).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                if let Some(why) = trouble(which, &error) {
+                    status.set(which, Access::Failing(why));
+                }
+            }
+        }
+    }
+}
+
+fn pod_change(event: Event<ApiPod>) -> Option<Change> {
+    let pod = |pod: ApiPod, listed| {
+        let pod = Box::new(Pod::from(pod));
+        (!pod.uid.is_empty()).then_some(Change::Pod { pod, listed })
+    };
+    match event {
+        Event::Init => Some(Change::PodsBegin),
+        Event::InitApply(listed) => pod(listed, true),
+        Event::Apply(changed) => pod(changed, false),
+        Event::Delete(gone) => Some(Change::PodGone(Pod::from(gone).uid)),
+        Event::InitDone => Some(Change::PodsComplete),
+    }
+}
+
+fn namespace_change(event: Event<PartialObjectMeta<Namespace>>) -> Option<Change> {
+    match event {
+        Event::Init => Some(Change::NamespacesBegin),
+        Event::InitApply(it) => Some(Change::Namespace { name: it.metadata.name?, listed: true }),
+        Event::Apply(it) => Some(Change::Namespace { name: it.metadata.name?, listed: false }),
+        Event::Delete(it) => Some(Change::NamespaceGone(it.metadata.name?)),
+        Event::InitDone => Some(Change::NamespacesComplete),
+    }
+}
+
+/// Half a sentence about a failure; `None` for what belongs to a watch's life: the server forgets, and it is listed again.
+fn trouble(which: Watched, error: &watcher::Error) -> Option<String> {
+    use kube::Error::Api;
+    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(Api(status)) => refusal(which, "list", status.code),
+        WatchStartFailed(Api(status)) => refusal(which, "watch", status.code),
+        WatchError(status) => return refusal(which, "watch", status.code).filter(|_| status.code != 410),
+        // The connection ended: the next attempt says whether the server is there.
+        WatchFailed(_) => return None,
+        _ => None,
+    }
+    .or_else(|| Some(format!("the API server does not tell of {which}: {}", crate::doctor::chain(error))))
+}
+
+/// What a status code of the API server means for the agent.
+pub(super) fn refusal(which: Watched, verb: &str, code: u16) -> Option<String> {
+    match code {
+        401 => Some("the API server does not accept the agent's credentials".to_owned()),
+        403 => Some(format!("the agent's service account lacks the verb `{verb}` on `{which}`")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status as ApiStatus;
+
+    fn status(code: u16) -> Box<ApiStatus> {
+        Box::new(ApiStatus::failure("no", "Reason").with_code(code))
+    }
+
+    #[test]
+    fn a_missing_verb_is_named_and_an_expired_watch_is_no_trouble() {
+        let list = watcher::Error::InitialListFailed(kube::Error::Api(status(403)));
+        let watch = watcher::Error::WatchStartFailed(kube::Error::Api(status(403)));
+        let lacks = |verb| Some(format!("the agent's service account lacks the verb `{verb}` on `pods`"));
+        assert_eq!(trouble(Watched::Pods, &list), lacks("list"));
+        assert_eq!(trouble(Watched::Pods, &watch), lacks("watch"));
+        assert_eq!(trouble(Watched::Pods, &watcher::Error::WatchError(status(410))), None);
+        let down = watcher::Error::InitialListFailed(kube::Error::Api(status(503)));
+        assert!(trouble(Watched::Namespaces, &down).unwrap().contains("does not tell of namespaces"));
+    }
+
+    #[test]
+    fn what_is_not_reached_is_told() {
+        let handle = StatusHandle::default();
+        assert_eq!(handle.get().troubles().len(), 2);
+        handle.set(Watched::Pods, Access::Reached);
+        handle.set(Watched::Namespaces, Access::Failing("no".into()));
+        assert_eq!(handle.get().troubles(), ["no; what was last known of namespaces holds"]);
+    }
+}
