@@ -41,11 +41,13 @@ enum Outcome {
 /// Skips that are expected, `group/name: reason` per line; any other skip is a failure.
 const EXPECTED_SKIPS: &str = include_str!("../expected-skips.txt");
 
-/// Runs all worlds that a name matches; no name means all.
+/// Groups that run only when they are named: what they need takes long to build.
+const BY_NAME_ONLY: [&str; 2] = ["backends", "kubernetes"];
+
+/// Runs all worlds that a name matches; no name means all but those of [`BY_NAME_ONLY`].
 pub fn run(scenes: &[Scene], names: &[String]) -> ExitCode {
     let started = Instant::now();
-    let chosen: Vec<&Scene> =
-        scenes.iter().filter(|scene| names.is_empty() || is_named(scene, names)).collect();
+    let chosen: Vec<&Scene> = scenes.iter().filter(|scene| is_chosen(scene, names)).collect();
     if chosen.is_empty() {
         eprintln!("no world matches {names:?}; `--list` names them");
     }
@@ -80,6 +82,10 @@ pub fn run(scenes: &[Scene], names: &[String]) -> ExitCode {
         started.elapsed().as_secs()
     );
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn is_chosen(scene: &Scene, names: &[String]) -> bool {
+    if names.is_empty() { !BY_NAME_ONLY.contains(&scene.group) } else { is_named(scene, names) }
 }
 
 fn is_named(scene: &Scene, names: &[String]) -> bool {
@@ -144,6 +150,12 @@ mod tests {
     fn a_failure_tells_its_cause_first() {
         let error = anyhow!("status is 500").context("GET /a").context("nginx world");
         assert_eq!(told(&error), "  status is 500\n  GET /a\n  nginx world\n");
+    }
+
+    #[test]
+    fn a_group_that_takes_long_to_build_runs_only_when_it_is_named() {
+        let slow = Scene { group: "backends", ..SCENE };
+        assert!(is_chosen(&SCENE, &[]) && !is_chosen(&slow, &[]) && is_chosen(&slow, &["backends".to_owned()]));
     }
 
     #[test]

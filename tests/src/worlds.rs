@@ -14,6 +14,7 @@ mod http;
 mod http2;
 mod kernel;
 mod kinds;
+mod kubernetes;
 mod links;
 mod load;
 mod nginx;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Scene> {
         load::SCENES,
         truth::SCENES,
         damage::SCENES,
+        kubernetes::SCENES,
     ]
     .concat()
 }

@@ -28,7 +28,7 @@ impl Binaries {
     /// Finds them in the cache folder, or says that this machine has none.
     pub fn find(cache: &Path) -> Result<Binaries> {
         let folder = cache.join("kubernetes/bin");
-        for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"] {
+        for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "helm"] {
             if !folder.join(name).is_file() {
                 bail!(Skip(format!("{name} was not built: `cargo xtask e2e kubernetes` does it")));
             }
@@ -36,7 +36,8 @@ impl Binaries {
         Ok(Binaries(folder))
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    /// One of them, by its name.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }

@@ -1,0 +1,57 @@
+//! A real cluster of one node on this machine: what is shipped is admitted, runs with the rights it ships with, and leaves nothing.
+//!
+//! Not part of `cargo xtask test`: Kubernetes takes ten minutes to build. `cargo xtask e2e kubernetes` runs these.
+mod node;
+
+use super::scenes;
+use crate::{
+    cluster::{Binaries, Cluster, Machine, Object},
+    deploy::{NAMESPACE, manifest, rendered, same},
+    world::{World, repository},
+};
+use anyhow::{Context, Result, ensure};
+use node::{
+    the_shipped_daemon_set_runs_with_exactly_the_shipped_capabilities,
+};
+
+scenes! { "kubernetes":
+    what_is_shipped_is_admitted_with_every_field_known,
+    a_node_starts_and_leaves_the_machine_as_it_was,
+    the_shipped_daemon_set_runs_with_exactly_the_shipped_capabilities,
+}
+
+fn binaries() -> Result<Binaries> {
+    Binaries::find(&repository()?.join(".cache"))
+}
+
+fn what_is_shipped_is_admitted_with_every_field_known(world: &mut World) -> Result<()> {
+    let binaries = binaries()?;
+    let cluster = Cluster::control_plane(&binaries, world.scratch())?;
+    let plain = manifest()?;
+    let chart = rendered(&binaries, &[])?;
+    let objects = same(&plain, &chart)?;
+    ensure!(objects == 6, "{objects} objects besides the namespace");
+    // Objects are only admitted into a namespace that is there.
+    cluster.api().apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}\n"))?;
+    let fallback = rendered(&binaries, &["privileged=true", "serviceAccount.name=other"])?;
+    let fewer = rendered(&binaries, &["sysAdmin=true", "networkPolicy.enabled=false", "priorityClassName="])?;
+    for text in [&plain, &chart, &fallback, &fewer] {
+        for object in Object::all(text)? {
+            let name = format!("{} {}", object.kind(), object.name());
+            cluster.api().admit(&object).with_context(|| format!("{name} is not admitted"))?;
+        }
+    }
+    let unknown = plain.replace("hostPID: true", "hostPIDs: true");
+    let refused = Object::all(&unknown)?.iter().filter(|object| cluster.api().admit(object).is_err()).count();
+    ensure!(refused == 1, "a field that nobody knows was admitted");
+    Ok(())
+}
+
+fn a_node_starts_and_leaves_the_machine_as_it_was(world: &mut World) -> Result<()> {
+    let before = Machine::look()?;
+    let cluster = Cluster::start(&binaries()?, world.scratch())?;
+    cluster.api().apply(&node::pause("default", "sleeper"))?;
+    cluster.running_pod("default", "sleeper")?;
+    drop(cluster);
+    before.expect_unchanged()
+}
