@@ -5,6 +5,7 @@
 //! Not here: DNS, kube-proxy, logs through the API server (they are read from files).
 mod api;
 mod certificates;
+mod collector;
 mod control;
 mod image;
 mod machine;
@@ -12,6 +13,7 @@ mod node;
 mod room;
 
 pub use api::{Api, Object};
+pub use collector::NodeCollector;
 pub use control::Binaries;
 pub use machine::Machine;
 pub use node::PodLog;
@@ -108,9 +110,9 @@ impl Cluster {
         &self.room
     }
 
-    /// A kubeconfig of somebody with all rights, for programs of this machine.
-    pub fn kubeconfig(&self) -> Result<PathBuf> {
-        self.certificates.kubeconfig("admin", NODE_ADDRESS, certificates::ADMIN)
+    /// A kubeconfig for an agent outside, whose name is `agent`: it has the rights that are bound to that name.
+    pub fn kubeconfig_of_agent(&self) -> Result<PathBuf> {
+        self.certificates.kubeconfig("agent", NODE_ADDRESS, certificates::AGENT)
     }
 
     /// Everything that anybody has asked of the API server, as audit events (`audit.k8s.io/v1`).

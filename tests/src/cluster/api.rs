@@ -106,6 +106,12 @@ impl Api {
         understood(path, status, &body).map(Some)
     }
 
+    /// Makes a new object in a list.
+    pub fn create(&self, path: &str, object: &Value) -> Result<()> {
+        let (status, body) = self.ask(Method::POST, path, "application/json", &object.to_string())?;
+        understood(path, status, &body).map(drop)
+    }
+
     /// Changes a few fields (RFC 7396).
     pub fn merge(&self, path: &str, patch: &Value) -> Result<Value> {
         let body = patch.to_string();

@@ -13,6 +13,8 @@ use std::{
 pub(super) const ADMIN: &str = "token-of-the-admin";
 /// The token of the controllers and the scheduler.
 pub(super) const CONTROL: &str = "token-of-the-controllers";
+/// The token of an agent outside the cluster.
+pub(super) const AGENT: &str = "token-of-the-agent";
 /// The node's token.
 pub(super) const KUBELET: &str = "token-of-the-kubelet";
 
@@ -28,6 +30,8 @@ pub(super) struct Certificates {
     pub(super) server_key: PathBuf,
     /// Signs the tokens of service accounts.
     pub(super) accounts_key: PathBuf,
+    /// Verifies them.
+    pub(super) accounts_public: PathBuf,
     /// Tokens of everybody else, as `--token-auth-file` wants them.
     pub(super) tokens: PathBuf,
 }
@@ -41,6 +45,7 @@ impl Certificates {
             server: file("apiserver.pem"),
             server_key: file("apiserver.key"),
             accounts_key: file("accounts.key"),
+            accounts_public: file("accounts.pub"),
             tokens: file("tokens.csv"),
         };
         let mut params = CertificateParams::new(Vec::new())?;
@@ -54,9 +59,11 @@ impl Certificates {
         let server = params.signed_by(&key, &authority)?;
         fs::write(&certificates.server, server.pem())?;
         fs::write(&certificates.server_key, key.serialize_pem())?;
-        fs::write(&certificates.accounts_key, KeyPair::generate()?.serialize_pem())?;
+        let accounts = KeyPair::generate()?;
+        fs::write(&certificates.accounts_key, accounts.serialize_pem())?;
+        fs::write(&certificates.accounts_public, accounts.public_key_pem())?;
         let tokens = format!(
-            "{ADMIN},admin,1,system:masters\n{CONTROL},control,2,system:masters\n{KUBELET},system:node:{NODE},3,system:nodes\n"
+            "{ADMIN},admin,1,system:masters\n{CONTROL},control,2,system:masters\n{KUBELET},system:node:{NODE},3,system:nodes\n{AGENT},agent,4,\n"
         );
         fs::write(&certificates.tokens, tokens)?;
         Ok(certificates)

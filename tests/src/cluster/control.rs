@@ -66,7 +66,7 @@ pub(super) fn apiserver(binaries: &Binaries, room: &Room, files: &Certificates) 
         ("--tls-cert-file", &files.server),
         ("--tls-private-key-file", &files.server_key),
         ("--token-auth-file", &files.tokens),
-        ("--service-account-key-file", &files.accounts_key),
+        ("--service-account-key-file", &files.accounts_public),
         ("--service-account-signing-key-file", &files.accounts_key),
         ("--audit-policy-file", &policy),
         ("--audit-log-path", &audit_log(room.folder())),

@@ -1,7 +1,11 @@
 //! A real cluster of one node on this machine: what is shipped is admitted, runs with the rights it ships with, and leaves nothing.
 //!
 //! Not part of `cargo xtask test`: Kubernetes takes ten minutes to build. `cargo xtask e2e kubernetes` runs these.
+mod churn;
 mod node;
+mod opt_in;
+mod rights;
+mod shop;
 
 use super::scenes;
 use crate::{
@@ -10,14 +14,23 @@ use crate::{
     world::{World, repository},
 };
 use anyhow::{Context, Result, ensure};
-use node::{
-    the_shipped_daemon_set_runs_with_exactly_the_shipped_capabilities,
+use churn::five_thousand_pods_that_change_cost_bounded_memory_and_requests;
+use node::the_shipped_daemon_set_runs_with_exactly_the_shipped_capabilities;
+use opt_in::{
+    a_label_counts_within_two_seconds_both_ways, a_labelled_namespace_is_traced_within_a_minute_and_no_other,
+    an_api_server_that_comes_and_goes_costs_no_restart_and_no_wrong_name,
 };
+use rights::each_verb_is_needed_and_no_other_is_asked_for;
 
 scenes! { "kubernetes":
     what_is_shipped_is_admitted_with_every_field_known,
     a_node_starts_and_leaves_the_machine_as_it_was,
     the_shipped_daemon_set_runs_with_exactly_the_shipped_capabilities,
+    a_labelled_namespace_is_traced_within_a_minute_and_no_other,
+    each_verb_is_needed_and_no_other_is_asked_for,
+    a_label_counts_within_two_seconds_both_ways,
+    an_api_server_that_comes_and_goes_costs_no_restart_and_no_wrong_name,
+    five_thousand_pods_that_change_cost_bounded_memory_and_requests,
 }
 
 fn binaries() -> Result<Binaries> {

@@ -43,10 +43,8 @@ pub(super) fn the_shipped_daemon_set_runs_with_exactly_the_shipped_capabilities(
 ) -> Result<()> {
     let cluster = Cluster::start(&binaries()?, world.scratch())?;
     cluster.api().apply(&manifest()?)?;
-    let log = cluster.log(NAMESPACE, "wirespan");
-    log.wait_for("`ready`", |line| line.contains("ready"))?;
-    let pod = cluster.running_pod(NAMESPACE, "wirespan")?;
-    let pid = agent(&pod)?;
+    agent_is_ready(&cluster)?;
+    let pid = agent(&pod_of(&cluster)?)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let wanted: BTreeSet<u32> = CAPABILITIES.iter().map(|row| row.number).filter(|number| *number != 21).collect();
     for set in ["CapEff", "CapPrm", "CapBnd"] {
@@ -55,6 +53,7 @@ pub(super) fn the_shipped_daemon_set_runs_with_exactly_the_shipped_capabilities(
     }
     // The same container again, with a command that judges what it has.
     cluster.api().apply(&doctor()?)?;
+    let log = cluster.log(NAMESPACE, "wirespan");
     let line = log.wait_for("what doctor says", |line| line.trim_start().starts_with('{'))?;
     let said: Value = serde_json::from_str(&line).with_context(|| log.lines().join("\n"))?;
     let checks = said.get("checks").and_then(Value::as_array).context("checks")?;
@@ -64,6 +63,19 @@ pub(super) fn the_shipped_daemon_set_runs_with_exactly_the_shipped_capabilities(
     Ok(())
 }
 
+/// Waits until the shipped agent says that it is.
+pub(super) fn agent_is_ready(cluster: &Cluster) -> Result<()> {
+    let pod = pod_of(cluster)?;
+    let name = pod.pointer("/metadata/name").and_then(Value::as_str).context("a pod has a name")?;
+    cluster.log(NAMESPACE, name).wait_for("`ready`", |line| line.contains("ready")).map(drop)
+}
+
+/// The agent's pod.
+pub(super) fn pod_of(cluster: &Cluster) -> Result<Value> {
+    cluster.running_pod(NAMESPACE, "wirespan")
+}
+
+/// The agent's process.
 fn agent(pod: &Value) -> Result<u32> {
     let uid = pod.pointer("/metadata/uid").and_then(Value::as_str).context("uid")?;
     for entry in fs::read_dir("/proc")? {
