@@ -105,14 +105,7 @@ pub fn examine(settings: &Settings, kubernetes: Option<&kubernetes::Settings>) -
         ok: asked.ok,
         detail: asked.detail,
     }));
-    Report {
-        agent: env!("CARGO_PKG_VERSION"),
-        kernel,
-        checks,
-        hooks: hooks(reports),
-        not_read,
-        error,
-    }
+    Report { agent: env!("CARGO_PKG_VERSION"), kernel, checks, hooks: hooks(reports), not_read, error }
 }
 
 /// An error with its causes, in one line.

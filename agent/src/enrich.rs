@@ -2,9 +2,10 @@
 //!
 //! Shape: [`read`] at exec or scan → [`ProcessFacts`] → [`Resources::learn`]; later [`Resources::of`] → [`Resource`] for a span.
 //! Source: OpenTelemetry semantic conventions, `resource`. The rule for `service.name` is in `name`.
-//! Not here: what Kubernetes calls a process (see `kubernetes`); whom to observe (see `discover`).
+//! Which container: `container`. Not here: what Kubernetes calls a process (see `kubernetes`); whom to observe (see `discover`).
 //! Invariant: facts are read while a process lives; a span that outlives its process still has its resource.
 mod attributes;
+mod container;
 mod facts;
 mod host;
 mod name;
@@ -12,7 +13,8 @@ mod runtime;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{ProcessFacts, read};
+pub use container::{Container, Engine, Place, containers};
+pub use facts::{ProcessFacts, place, read};
 pub use host::Host;
 pub use runtime::Runtime;
 

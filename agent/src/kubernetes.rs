@@ -14,7 +14,7 @@ mod owner;
 mod place;
 mod watch;
 
-pub use answer::{Answer, By, LABEL, No};
+pub use answer::{Answer, By, LABEL, No, Said};
 pub use check::{Checked, check};
 pub use cluster::{Change, Cluster, Counts};
 pub use identity::Identity;
@@ -22,7 +22,7 @@ pub use object::{Container, Pod};
 pub use place::Place;
 pub use watch::{Access, Status, StatusHandle, start};
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 /// How the room works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,4 @@ pub struct Settings {
     pub kubeconfig: Option<PathBuf>,
     /// Do the labels `app.kubernetes.io/…` name services?
     pub names_by_labels: bool,
-    /// How long a span waits for its container's name.
-    pub identity_wait: Duration,
 }

@@ -123,6 +123,10 @@ fn explain(config: &Config, pid: u32, json: bool) -> anyhow::Result<ExitCode> {
     let answer = match explain::ask(socket, pid) {
         Ok(answer) => answer,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            if config.kubernetes.is_some() {
+                let why = "no agent answers, and in Kubernetes only a running agent knows which pods opt in";
+                return Err(error).context(why);
+            }
             explain::without_agent(pipeline::select(config, &[]), pid)
         }
         Err(error) => return Err(error).with_context(|| format!("ask the agent at {}", socket.display())),

@@ -1,9 +1,11 @@
 //! `cargo xtask vm [KERNEL…]`: the kernels of `tests/kernels.toml`, each booted in QEMU, with every program of the agent and with worlds.
 //!
-//! Shape: names → per kernel a line for each hook, what differs from what is expected, and the worlds as they end; then one table.
+//! Shape: names → per kernel a line for each hook, what differs from what is expected, and the worlds as they end, each line with the
+//! kernel's name, because several run at a time; then one table.
 //! Everything runs in the guest as it runs on the host, from the same files. Emulated, it is 30 to 50 times slower.
 mod arm64;
 mod guest;
+mod lanes;
 mod matrix;
 
 use crate::{
@@ -16,7 +18,9 @@ use guest::Boot;
 use matrix::{Kernel, Kernels, Report};
 use std::{
     fs,
+    num::NonZero,
     path::PathBuf,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -77,7 +81,27 @@ struct Play {
     time: Duration,
 }
 
-/// Boots them one after the other.
+/// A kernel that can be booted.
+struct Ready<'a> {
+    kernel: &'a Kernel,
+    image: Image,
+    /// What plays the part of the host's programs where those cannot run.
+    programs: Option<arm64::Programs>,
+}
+
+impl<'a> Ready<'a> {
+    fn new(kernel: &'a Kernel, args: &Args) -> Result<Self> {
+        let image = image(kernel, args.renew)?;
+        println!("{}: {}", kernel.name, image.package);
+        let programs = match kernel.arch.as_str() {
+            "amd64" => None,
+            _ => Some(arm64::Programs::build()?),
+        };
+        Ok(Self { kernel, image, programs })
+    }
+}
+
+/// Boots them, as many at a time as there are processors and one more: a guest mostly waits.
 pub(crate) fn run(args: &Args) -> Result<()> {
     require_root("vm")?;
     e2e::build()?;
@@ -102,14 +126,21 @@ fn kernels_where(args: &Args, chosen: impl Fn(&Kernel) -> bool) -> Result<e2e::T
         bail!("no kernel `{unknown}` in tests/kernels.toml");
     }
     guest::prepare()?;
-    let mut outcomes = Vec::new();
-    for kernel in all.iter().filter(|kernel| chosen(kernel)) {
-        println!("== kernel {}", kernel.name);
-        let outcome = boot(kernel, args)
+    let ready = all.iter().filter(|kernel| chosen(kernel)).map(|kernel| Ready::new(kernel, args));
+    // Races between the guest's own processors are for those who have the host's to themselves.
+    let (alone, together): (Vec<_>, Vec<_>) =
+        ready.collect::<Result<Vec<_>>>()?.into_iter().partition(|ready| ready.kernel.cpus > 1);
+    let boot = |ready: &Ready<'_>| {
+        let outcome = boot(ready, args)
             .unwrap_or_else(|error| Outcome { faults: vec![format!("{error:#}")], ..Outcome::default() });
-        outcome.faults.iter().for_each(|fault| println!("FAULT: {fault}"));
-        outcomes.push((kernel, outcome));
-    }
+        outcome.faults.iter().for_each(|fault| println!("{}: FAULT: {fault}", ready.kernel.name));
+        outcome
+    };
+    let lanes = thread::available_parallelism().map_or(1, NonZero::get) + 1;
+    let mut outcomes = lanes::side_by_side(&together, lanes, boot);
+    outcomes.extend(lanes::side_by_side(&alone, 1, boot));
+    let kernels = together.iter().chain(&alone).map(|ready| ready.kernel);
+    let outcomes: Vec<(&Kernel, Outcome)> = kernels.zip(outcomes).collect();
     print(&outcomes);
     let failed = outcomes.iter().filter(|(_, outcome)| !outcome.faults.is_empty()).count();
     let passed = outcomes.len() - failed;
@@ -117,15 +148,14 @@ fn kernels_where(args: &Args, chosen: impl Fn(&Kernel) -> bool) -> Result<e2e::T
     Ok(e2e::Tally { passed: u32::try_from(passed)?, failed: u32::try_from(failed)?, skipped: 0 })
 }
 
-fn boot(kernel: &Kernel, args: &Args) -> Result<Outcome> {
-    let image = image(kernel, args.renew)?;
-    println!("{}", image.package);
+fn boot(ready: &Ready<'_>, args: &Args) -> Result<Outcome> {
+    let Ready { kernel, image, programs } = ready;
     let folder = folder(kernel)?;
-    if kernel.arch != "amd64" {
-        return arm64::Programs::build()?.boot(&image, kernel, &folder, LIMIT);
+    if let Some(programs) = programs {
+        return programs.boot(image, kernel, &folder, LIMIT);
     }
     let boot = Boot {
-        image: &image,
+        image,
         folder: &folder,
         cmdline: &kernel.cmdline,
         cpus: kernel.cpus,
@@ -133,12 +163,12 @@ fn boot(kernel: &Kernel, args: &Args) -> Result<Outcome> {
         within: LIMIT,
     };
     if let Some(command) = &args.shell {
-        boot.run(&script(&image, command)?, |line| println!("  {line}"))?;
+        boot.run(&script(image, command)?, |line| println!("{}: {line}", kernel.name))?;
         return Ok(Outcome::default());
     }
     let mut told = Told::default();
     let started = Instant::now();
-    let ran = boot.run(&job(&image, kernel, args)?, |line| told.hear(line, kernel));
+    let ran = boot.run(&job(image, kernel, args)?, |line| told.hear(line, kernel));
     let mut outcome = told.judge(kernel, plays(kernel, args).len());
     outcome.time = started.elapsed();
     if let Err(error) = ran {
@@ -253,12 +283,12 @@ impl Told {
         if line.starts_with('{')
             && let Ok(report) = serde_json::from_str::<Report>(line)
         {
-            println!("  Linux {}", report.kernel);
-            report.lines(kernel).iter().for_each(|line| println!("  {line}"));
+            println!("{}: Linux {}", kernel.name, report.kernel);
+            report.lines(kernel).iter().for_each(|line| println!("{}: {line}", kernel.name));
             self.report = Some(report);
             return;
         }
-        println!("  {line}");
+        println!("{}: {line}", kernel.name);
         self.ended |= line == "== end";
         if let Some(title) = line.strip_prefix("== ") {
             self.now = Some((title.to_owned(), Instant::now()));

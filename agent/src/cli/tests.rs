@@ -18,11 +18,13 @@ fn run_takes_whom_where_and_how_long() {
         pid: vec!["1".into(), "2".into()],
         exe: vec!["python3*".into()],
         port: vec!["80".into()],
+        kubernetes: Some("true".into()),
+        kubeconfig: Some("k".into()),
         exporter: vec!["json".into(), "otlp".into()],
         run_for: Some("30s".into()),
         verbose: true,
     };
-    let line = "wirespan run --config f.yaml --pid 1 --pid=2 --exe python3* --port 80 --exporter json --exporter otlp --for 30s -v";
+    let line = "wirespan run --config f.yaml --pid 1 --pid=2 --exe python3* --port 80 --kubernetes true --kubeconfig k --exporter json --exporter otlp --for 30s -v";
     assert_eq!(read(line).ok(), Some(Command::Run(run)));
     assert_eq!(read("wirespan run").ok(), Some(Command::Run(RunArgs::default())));
 }

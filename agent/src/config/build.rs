@@ -7,9 +7,7 @@ use super::{
     choice::{Compression, Exporter, InKubernetes, Propagator, Protocol, Query},
     key::{Origin, Setting},
     keys::Settings,
-    rooms::{
-        Agent, Assemble, Batch, Capture, Correlate, Export, Kubernetes, Otlp, Resource, Sample, Select,
-    },
+    rooms::{Agent, Assemble, Batch, Capture, Correlate, Export, Kubernetes, Otlp, Resource, Sample, Select},
     value::{Dialect, ExeGlob, Knob},
 };
 use crate::cli::RunArgs;

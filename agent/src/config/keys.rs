@@ -21,7 +21,7 @@ keys! {
         "Observe processes that listen on one of these ports, and their children of the same program.";
     select_follow_exec: bool = "select.follow_exec", ["WIRESPAN_FOLLOW_EXEC"], None, "true", "", "", any, false,
         "Follow every newly executed program from its first instruction until it is known whether it is wanted. Without this a process \
-         that lives for a few milliseconds is missed.";
+         that lives for a few milliseconds is missed. Never in Kubernetes: there nothing is read of a program before its pod opts in.";
 
     kubernetes_enabled: InKubernetes = "kubernetes.enabled", ["WIRESPAN_KUBERNETES"], Some("--kubernetes"), "auto", "auto, true or false", "", any, false,
         "Whether only pods are observed whose namespace is labelled `wirespan.io/trace: enabled`; a pod's own label of the same key, `enabled` or \

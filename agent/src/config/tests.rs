@@ -357,6 +357,21 @@ fn the_effective_configuration_is_one_line_per_key() {
 }
 
 #[test]
+fn kubernetes_is_recognised_and_then_nothing_is_followed_before_its_pod_opts_in() {
+    let world = World::default;
+    assert!(world().config("").kubernetes.is_none());
+    let in_pod = world().env("KUBERNETES_SERVICE_HOST", "10.0.0.1");
+    assert_eq!(in_pod.row("", "kubernetes.enabled"), "true (default: KUBERNETES_SERVICE_HOST is set)");
+    assert_eq!(in_pod.row("", "select.follow_exec"), "false (default: in Kubernetes pods opt in)");
+    let node = world().env("WIRESPAN_NODE_NAME", "n1").config("--kubernetes true").kubernetes;
+    assert_eq!(node.and_then(|room| room.node).as_deref(), Some("n1"));
+    assert!(world().config("--kubeconfig k.conf").kubernetes.is_some());
+    let off = world().env("KUBERNETES_SERVICE_HOST", "10.0.0.1").env("WIRESPAN_KUBERNETES", "false");
+    assert!(off.config("").kubernetes.is_none() && off.config("").select.follow_exec);
+    assert!(world().mistakes("--kubernetes yes").contains("expected one of auto, true, false"));
+}
+
+#[test]
 fn protocol_names_are_those_of_the_specification() {
     let config = World::default().env("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf").config("");
     assert_eq!(config.export.otlp.protocol, Protocol::HttpProtobuf);
@@ -428,8 +443,8 @@ fn the_example_file_is_valid_with_every_key_taken_in() {
         .collect();
     let config = World::default().file(&taken_in).config("");
     let from_file = config.rows.iter().filter(|row| row.origin.to_string().starts_with("w.yaml")).count();
-    // Three certificates, and the name that applies to one selector only.
-    assert_eq!(from_file, KEYS.len() - 4);
+    // Three certificates, the name that applies to one selector only, and what follows from a kubeconfig.
+    assert_eq!(from_file, KEYS.len() - 6);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::kubernetes::{Answer, Change, Cluster, Identity, No, Place};
 use std::{collections::BTreeSet, sync::Arc};
 use wirespan_core::event::ProcessId;
 
-/// The shortest time between two looks at everything that runs: each takes some 20 µs a process.
+/// The shortest time between two looks at everything that runs: each reads a file for every process that is known, two for others.
 const LOOK_EVERY_NS: u64 = 500_000_000;
 
 /// What follows from what the API server told.
@@ -85,7 +85,9 @@ impl Discovery {
         self.looked = now;
         let mut chosen = Vec::new();
         for pid in self.root.pids() {
-            if self.known.contains_key(&pid) {
+            // An exit that nobody told of may have left the pid to another.
+            let ticks = self.known.get(&pid).map(|known| known.id.start_ticks);
+            if ticks.is_some() && ticks == self.root.start_ticks(pid) {
                 continue;
             }
             let Some(known) = self.judged(pid, now) else { continue };
@@ -136,8 +138,7 @@ impl Discovery {
     fn selected(&self, placed: &Placed, why: Why) -> (Verdict, Program) {
         let found = self.root.one(placed.id.pid).filter(|found| found.id == placed.id);
         let program = found.map_or_else(|| placed.program.clone(), |found| found.program);
-        let listens =
-            if self.select.needs_ports() { self.root.listens(placed.id.pid) } else { Vec::new() };
+        let listens = if self.select.needs_ports() { self.root.listens(placed.id.pid) } else { Vec::new() };
         let verdict = self.select.running(placed.id.pid, &program, &listens, self.parent(&program));
         (if verdict == Verdict::Observe(Why::Everything) { Verdict::Observe(why) } else { verdict }, program)
     }
@@ -166,7 +167,9 @@ impl Discovery {
                 let since = if known.verdict.is_observe() { now } else { known.since };
                 Some(Known { verdict: pod, since, ..known })
             }
-            (Verdict::Observe(_), false) => self.judged(known.id.pid, now).filter(|again| again.id == known.id),
+            (Verdict::Observe(_), false) => {
+                self.judged(known.id.pid, now).filter(|again| again.id == known.id)
+            }
             (Verdict::Observe(_), true) => {
                 let by_label = matches!(known.verdict, Verdict::Observe(Why::Labelled(_)));
                 Some(if by_label { Known { verdict: pod, ..known } } else { known })

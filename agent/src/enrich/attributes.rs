@@ -31,13 +31,15 @@ pub(super) fn resource(facts: &ProcessFacts, settings: &Settings, host: &Host) -
 
     let mut attributes = Attributes::default();
     attributes.add(key::SERVICE_NAME, service_name.clone());
-    let of_container = facts.kubernetes.as_ref().and_then(|known| find(&known.attributes, key::SERVICE_INSTANCE_ID));
+    let of_container =
+        facts.kubernetes.as_ref().and_then(|known| find(&known.attributes, key::SERVICE_INSTANCE_ID));
     let instance = of_container.map_or_else(|| instance_id(facts.id, host), ToOwned::to_owned);
     attributes.add(key::SERVICE_INSTANCE_ID, instance);
     attributes.stated(&stated);
     attributes.agents(&settings.resource_attributes);
     attributes.kubernetes(facts);
     attributes.process(facts, host);
+    attributes.container(facts);
     attributes.host(host);
     attributes.telemetry();
     (Resource { service_name, attributes: attributes.0 }, is_readable)
@@ -135,6 +137,20 @@ impl Attributes {
         }
         if let Some(runtime) = facts.runtime {
             self.add(key::PROCESS_RUNTIME_NAME, runtime.name());
+        }
+    }
+
+    fn container(&mut self, facts: &ProcessFacts) {
+        let Some(container) = &facts.container else { return };
+        self.add(key::CONTAINER_ID, container.id.clone());
+        if let Some(name) = container.name() {
+            self.add(key::CONTAINER_NAME, name.to_owned());
+        }
+        if let Some(engine) = container.engine {
+            self.add(key::CONTAINER_RUNTIME_NAME, engine.name());
+        }
+        if let Some(uid) = &container.pod_uid {
+            self.add(key::K8S_POD_UID, uid.clone());
         }
     }
 

@@ -4,7 +4,10 @@
 //! is absent, never an error. Source: proc_pid_cmdline(5), proc_pid_environ(5), proc_pid_stat(5).
 //! Not here: whom to observe (see `discover`), what a service is called (see `name`).
 //! Invariant: of the environment only the two standard variables are kept; everything else in it may be a secret.
-use super::runtime::Runtime;
+use super::{
+    container::{self, Container, Place},
+    runtime::Runtime,
+};
 use crate::kubernetes::Identity;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -46,6 +49,12 @@ pub struct ProcessFacts {
     pub parent: Option<u32>,
     /// Real user id.
     pub uid: Option<u32>,
+    /// Container around the process.
+    #[serde(default)]
+    pub container: Option<Container>,
+    /// systemd service that the process belongs to, inside its container or of the machine.
+    #[serde(default)]
+    pub unit: Option<String>,
     /// What Kubernetes calls it.
     #[serde(default)]
     pub kubernetes: Option<Identity>,
@@ -75,6 +84,8 @@ impl ProcessFacts {
             runtime,
             parent,
             uid: None,
+            container: None,
+            unit: None,
             kubernetes: None,
         }
     }
@@ -89,6 +100,7 @@ pub fn read(proc_root: &Path, pid: u32) -> Option<ProcessFacts> {
     let exe = exe.strip_suffix(" (deleted)").unwrap_or(&exe).to_owned();
     let environ = Environ::read(&folder.join("environ"));
     let runtime = Runtime::of_executable(&exe).or_else(|| Runtime::of_image(&folder.join("exe")));
+    let Place { container, unit } = place(proc_root, pid);
     Some(ProcessFacts {
         id: ProcessId { pid, start_ticks: stat.start_ticks },
         args: blocks(&read_block(&folder.join("cmdline"))).take(ARGS).collect(),
@@ -100,8 +112,16 @@ pub fn read(proc_root: &Path, pid: u32) -> Option<ProcessFacts> {
         parent: Some(stat.parent),
         uid: uid(&folder),
         exe,
+        container,
+        unit,
         kubernetes: None,
     })
+}
+
+/// Where a process runs; reads nothing but its control groups.
+pub fn place(proc_root: &Path, pid: u32) -> Place {
+    let text = read_block(&proc_root.join(format!("{pid}/cgroup")));
+    container::place(&String::from_utf8_lossy(&text))
 }
 
 /// The last component of a path, or all of it.

@@ -111,6 +111,29 @@ fn what_a_process_states_in_its_environment_wins_over_the_agents_and_over_what_w
 }
 
 #[test]
+fn a_process_in_a_container_says_which() {
+    let root = tempfile::tempdir().unwrap();
+    process(root.path(), 42, "x", "/srv/x", "x\0", "");
+    let id = "9bca8d63d5fa610783847915bcff0ecac1273e5b4bed3f6fa1b07350e0135961";
+    let pod = "pod2c48913c_b29f_11e7_9350_020968147796";
+    let path = format!("/kubepods.slice/kubepods-{pod}.slice/cri-containerd-{id}.scope/init.scope");
+    fs::write(root.path().join("42/cgroup"), format!("4:memory:{path}\n0::/\n")).unwrap();
+
+    let resource = Resources::new(Settings::default(), host()).learn(read(root.path(), 42).unwrap());
+
+    let is_of_container = |key: &str| key.starts_with("container.") || key.starts_with("k8s.");
+    let attributes = resource.attributes.iter().filter(|(key, _)| is_of_container(key)).cloned().collect();
+    check(
+        &Resource { attributes, ..(*resource).clone() },
+        expect![[r#"
+            container.id=9bca8d63d5fa610783847915bcff0ecac1273e5b4bed3f6fa1b07350e0135961
+            container.runtime.name=containerd
+            k8s.pod.uid=2c48913c-b29f-11e7-9350-020968147796
+        "#]],
+    );
+}
+
+#[test]
 fn attributes_that_cannot_be_decoded_are_not_used_at_all_and_counted() {
     let root = tempfile::tempdir().unwrap();
     process(root.path(), 42, "x", "/srv/x", "x\0", "OTEL_RESOURCE_ATTRIBUTES=a=1,b=%zz\0");

@@ -6,7 +6,7 @@ use wirespan_core::event::{Nanos, ProcessId};
 
 fn known(verdict: Verdict) -> Known {
     let program = Program { exe: "/usr/sbin/nginx".into(), parent: 1, ..Program::default() };
-    Known { id: ProcessId { pid: 7, start_ticks: 9 }, program, verdict, since: Nanos(0) }
+    Known { id: ProcessId { pid: 7, start_ticks: 9 }, program, verdict, since: Nanos(0), place: None }
 }
 
 #[test]

@@ -9,7 +9,7 @@ pub const LABEL: &str = "wirespan.io/trace";
 
 /// What is said by a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub enum Said {
     /// `enabled`.
     Yes,
     /// `disabled`.
@@ -90,7 +90,9 @@ impl fmt::Display for No {
         match self {
             No::NotLabelled => write!(f, "neither its namespace nor its pod is labelled {LABEL}=enabled"),
             No::PodSays => write!(f, "its pod is labelled {LABEL}=disabled"),
-            No::NotInPod => f.write_str("it runs in no pod, and in Kubernetes only labelled pods are observed"),
+            No::NotInPod => {
+                f.write_str("it runs in no pod, and in Kubernetes only labelled pods are observed")
+            }
             No::PodUnknown => f.write_str("the API server does not know its pod, or has not told of it yet"),
         }
     }

@@ -178,7 +178,8 @@ impl Cluster {
 
     /// What holds of a namespace's pods has changed.
     fn touch(&self, namespace: &str, touched: &mut BTreeSet<String>) {
-        touched.extend(self.pods.values().filter(|pod| pod.namespace == namespace).map(|pod| pod.uid.clone()));
+        touched
+            .extend(self.pods.values().filter(|pod| pod.namespace == namespace).map(|pod| pod.uid.clone()));
     }
 
     /// May a process at this place be looked at?

@@ -39,7 +39,7 @@ pub struct Pod {
     /// Node.
     pub node: String,
     /// What its own label says of being observed.
-    pub(super) said: Option<Said>,
+    pub said: Option<Said>,
     /// Who controls it.
     pub owner: Option<Owner>,
     /// The labels that names are made of.
@@ -166,7 +166,12 @@ impl Status {
             let named = spec.iter().find(|one| one.name == status.name).map(|one| one.image.clone());
             let digest = status.image_id.rsplit_once("://").map_or(status.image_id.as_str(), |(_, id)| id);
             let digest = digest.contains('@').then(|| digest.to_owned());
-            Some(Container { id: id.to_owned(), image: named.unwrap_or(status.image), name: status.name, digest })
+            Some(Container {
+                id: id.to_owned(),
+                image: named.unwrap_or(status.image),
+                name: status.name,
+                digest,
+            })
         });
         started.take(CONTAINERS).collect()
     }

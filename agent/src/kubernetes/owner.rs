@@ -57,8 +57,8 @@ fn above(owner: &Owner, labels: &BTreeMap<String, String>) -> Option<(String, St
         })?,
         "Job" => {
             let (name, schedule) = owner.name.rsplit_once('-')?;
-            let is_schedule =
-                SCHEDULE_DIGITS.contains(&schedule.len()) && schedule.bytes().all(|byte| byte.is_ascii_digit());
+            let is_schedule = SCHEDULE_DIGITS.contains(&schedule.len())
+                && schedule.bytes().all(|byte| byte.is_ascii_digit());
             ("CronJob", Some(name).filter(|_| is_schedule)?)
         }
         _ => return None,
@@ -89,12 +89,27 @@ mod tests {
     #[test]
     fn the_workload_is_read_from_names_only_where_they_are_certain() {
         let rows: [(&str, &str, &[(&str, &str)], &[&str]); 13] = [
-            ("ReplicaSet", "front-7d4b9", &[("pod-template-hash", "7d4b9")], &["ReplicaSet front-7d4b9", "Deployment front"]),
-            ("ReplicaSet", "a-b-c-5f6", &[("pod-template-hash", "5f6")], &["ReplicaSet a-b-c-5f6", "Deployment a-b-c"]),
+            (
+                "ReplicaSet",
+                "front-7d4b9",
+                &[("pod-template-hash", "7d4b9")],
+                &["ReplicaSet front-7d4b9", "Deployment front"],
+            ),
+            (
+                "ReplicaSet",
+                "a-b-c-5f6",
+                &[("pod-template-hash", "5f6")],
+                &["ReplicaSet a-b-c-5f6", "Deployment a-b-c"],
+            ),
             ("ReplicaSet", "alone", &[], &["ReplicaSet alone"]),
             ("ReplicaSet", "alone-x", &[("pod-template-hash", "y")], &["ReplicaSet alone-x"]),
             ("ReplicaSet", "5f6", &[("pod-template-hash", "5f6")], &["ReplicaSet 5f6"]),
-            ("ReplicaSet", "shop-68d", &[("rollouts-pod-template-hash", "68d")], &["ReplicaSet shop-68d", "Rollout shop"]),
+            (
+                "ReplicaSet",
+                "shop-68d",
+                &[("rollouts-pod-template-hash", "68d")],
+                &["ReplicaSet shop-68d", "Rollout shop"],
+            ),
             ("StatefulSet", "db", &[], &["StatefulSet db"]),
             ("DaemonSet", "proxy", &[("pod-template-hash", "proxy")], &["DaemonSet proxy"]),
             ("Job", "import-28934400", &[], &["Job import-28934400", "CronJob import"]),

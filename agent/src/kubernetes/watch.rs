@@ -180,8 +180,9 @@ pub(super) async fn client(settings: &Settings) -> Result<Client, String> {
             let options = KubeConfigOptions::default();
             Config::from_custom_kubeconfig(file, &options).await.map_err(|error| failed(&error))?
         }
-        None => Config::incluster_env()
-            .map_err(|error| format!("the service account cannot be used: {}", crate::doctor::chain(&error)))?,
+        None => Config::incluster_env().map_err(|error| {
+            format!("the service account cannot be used: {}", crate::doctor::chain(&error))
+        })?,
     };
     Client::try_from(config)
         .map_err(|error| format!("no client of the API server: {}", crate::doctor::chain(&error)))

@@ -128,7 +128,9 @@ impl Observer {
             passed: Passed::new(),
             work: HashMap::default(),
             cluster: cluster.map(Feed::new),
-            waiting: Waiting::new(config.kubernetes.as_ref().map_or(Duration::ZERO, |room| room.identity_wait)),
+            waiting: Waiting::new(
+                config.kubernetes.as_ref().map_or(Duration::ZERO, |room| room.identity_wait),
+            ),
             counts: Counts::default(),
             losses: Losses { refused: 0, misses: Misses::default(), misses_read: now() },
             swept: now(),

@@ -98,7 +98,6 @@ pub fn kubernetes(config: &Config) -> Option<kubernetes::Settings> {
         node: room.node.clone().unwrap_or_else(own_name),
         kubeconfig: room.kubeconfig.clone(),
         names_by_labels: room.names_by_labels,
-        identity_wait: room.identity_wait,
     })
 }
 

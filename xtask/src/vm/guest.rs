@@ -142,7 +142,8 @@ impl Share {
         let mount = folder.join("root");
         fs::create_dir_all(&mount)?;
         // A path to a socket must be short.
-        let socket = PathBuf::from(format!("/run/wirespan-vm-{}.sock", std::process::id()));
+        let of = folder.file_name().unwrap_or_default().display();
+        let socket = PathBuf::from(format!("/run/wirespan-vm-{}-{of}.sock", std::process::id()));
         let _ = fs::remove_file(&socket);
         let serve = format!(
             "mount --bind / {mount} && mount -o remount,ro,bind {mount} && exec {SHARER} --socket-path={socket} \

@@ -140,6 +140,14 @@ fn an_answer_whose_record_overtook_its_requests_is_that_requests() {
 }
 
 #[test]
+fn of_a_process_that_is_observed_no_longer_nothing_is_claimed() {
+    let mut server = Server::new(settings());
+    server.asks(1, MS);
+    server.assembler.push(&Event::Left { process: PROCESS, at: Nanos(2 * MS) }, &mut server.output);
+    assert_eq!(server.ends(), [End::Lost]);
+}
+
+#[test]
 fn an_exit_ends_the_exchanges_of_that_process_only() {
     let mut server = Server::new(settings());
     let child = ProcessId { pid: 8, start_ticks: 80 };

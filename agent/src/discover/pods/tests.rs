@@ -39,7 +39,12 @@ fn discovery(root: &TempDir, select: Select) -> Discovery {
 }
 
 fn pod(number: u32) -> Change {
-    let pod = Pod { uid: uid(number), name: format!("p{number}"), namespace: format!("n{number}"), ..Pod::default() };
+    let pod = Pod {
+        uid: uid(number),
+        name: format!("p{number}"),
+        namespace: format!("n{number}"),
+        ..Pod::default()
+    };
     Change::Pod { pod: Box::new(pod), listed: false }
 }
 

@@ -1,10 +1,7 @@
 //! Who waits, for how long, and how many.
 use super::*;
 use std::cell::Cell;
-use wirespan_core::{
-    event::{SpanId, TraceId},
-    spans::{Evidence, SpanKind, Status},
-};
+use wirespan_core::spans::{Evidence, Kind, SpanId, Status, TraceId};
 
 const MS: u64 = 1_000_000;
 
@@ -17,7 +14,7 @@ fn span(pid: u32) -> Span {
         trace_flags: 1,
         trace_state: String::new(),
         evidence: Evidence::Root,
-        kind: SpanKind::Server,
+        kind: Kind::Server,
         name: "GET /".into(),
         process: ProcessId { pid, start_ticks: 1 },
         start: Nanos(1_000),
