@@ -52,7 +52,9 @@ pub fn same(manifest: &str, rendered: &str) -> Result<usize> {
 
 fn objects(yaml: &str) -> Result<BTreeMap<(String, String), Value>> {
     let objects = Object::all(yaml)?.into_iter();
-    Ok(objects.map(|object| ((object.kind().to_owned(), object.name().to_owned()), without_checksum(object.0))).collect())
+    Ok(objects
+        .map(|object| ((object.kind().to_owned(), object.name().to_owned()), without_checksum(object.0)))
+        .collect())
 }
 
 fn without_checksum(mut object: Value) -> Value {
@@ -116,7 +118,8 @@ mod tests {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         for row in CAPABILITIES {
             let name = row.name.trim_start_matches("CAP_");
-            let at = lines.iter().position(|line| *line == format!("- {name}") || *line == format!("# - {name}"));
+            let at =
+                lines.iter().position(|line| *line == format!("- {name}") || *line == format!("# - {name}"));
             let before = lines[at.unwrap() - 1];
             assert!(before.starts_with("# attach: ") || before.starts_with("# discover"), "{name}: {before}");
         }

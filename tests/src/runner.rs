@@ -155,7 +155,9 @@ mod tests {
     #[test]
     fn a_group_that_takes_long_to_build_runs_only_when_it_is_named() {
         let slow = Scene { group: "backends", ..SCENE };
-        assert!(is_chosen(&SCENE, &[]) && !is_chosen(&slow, &[]) && is_chosen(&slow, &["backends".to_owned()]));
+        assert!(
+            is_chosen(&SCENE, &[]) && !is_chosen(&slow, &[]) && is_chosen(&slow, &["backends".to_owned()])
+        );
     }
 
     #[test]

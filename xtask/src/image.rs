@@ -99,7 +99,10 @@ fn folder() -> Result<PathBuf> {
 
 fn native() -> Result<&'static Target> {
     let arch = std::env::consts::ARCH;
-    TARGETS.iter().find(|target| target.triple.starts_with(arch)).with_context(|| format!("no image for {arch}"))
+    TARGETS
+        .iter()
+        .find(|target| target.triple.starts_with(arch))
+        .with_context(|| format!("no image for {arch}"))
 }
 
 /// The agent's image for one architecture.
@@ -123,7 +126,9 @@ fn agent(target: &Target) -> Result<Image> {
 fn compile(target: &Target) -> Result<PathBuf> {
     setup::ensure(&[Need::Kernel, Need::File { file: ROOTS, package: "ca-certificates" }])?;
     setup::ensure(target.needs)?;
-    command::run(Command::new("rustup").args(["target", "add", target.triple]).env("RUSTUP_AUTO_INSTALL", "0"))?;
+    command::run(
+        Command::new("rustup").args(["target", "add", target.triple]).env("RUSTUP_AUTO_INSTALL", "0"),
+    )?;
     let (upper, lower) = (target.triple.to_uppercase().replace('-', "_"), target.triple.replace('-', "_"));
     let mut build = cargo(&["build", "--release", "--package=wirespan", "--target", target.triple])?;
     build.env(format!("CARGO_TARGET_{upper}_RUSTFLAGS"), "-Ctarget-feature=+crt-static");

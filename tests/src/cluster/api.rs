@@ -199,7 +199,8 @@ mod tests {
     fn a_text_is_cut_into_its_objects() {
         let text = "# a comment\n---\nkind: A\nmetadata: {name: one}\n---\n# nothing\n---\nkind: B\nmetadata: {name: two, namespace: c}\n";
         let objects = Object::all(text).unwrap();
-        let told: Vec<_> = objects.iter().map(|object| (object.kind(), object.name(), object.namespace())).collect();
+        let told: Vec<_> =
+            objects.iter().map(|object| (object.kind(), object.name(), object.namespace())).collect();
         assert_eq!(told, [("A", "one", None), ("B", "two", Some("c"))]);
     }
 }

@@ -57,8 +57,9 @@ service:
         mut ask: impl FnMut(&[Span]) -> Option<T>,
     ) -> Result<(T, Duration)> {
         let since = Instant::now();
-        let answer = eventually(what, within, || Ok(ask(&self.spans()?)))
-            .with_context(|| format!("the Collector has {} spans", self.spans().map_or(0, |spans| spans.len())))?;
+        let answer = eventually(what, within, || Ok(ask(&self.spans()?))).with_context(|| {
+            format!("the Collector has {} spans", self.spans().map_or(0, |spans| spans.len()))
+        })?;
         Ok((answer, since.elapsed()))
     }
 }

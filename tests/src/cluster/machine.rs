@@ -44,7 +44,9 @@ impl Machine {
             let entries = fs::read_dir(folder).into_iter().flatten().flatten();
             facts.extend(entries.map(|entry| format!("file {}", entry.path().display())));
         }
-        for (program, words) in [("nft", "--stateless list ruleset"), ("ip", "route show"), ("ip", "-o address show")] {
+        for (program, words) in
+            [("nft", "--stateless list ruleset"), ("ip", "route show"), ("ip", "-o address show")]
+        {
             let text = Command::new(program).args(words.split(' ')).output()?.stdout;
             facts.extend(String::from_utf8_lossy(&text).lines().map(|line| format!("{program} {line}")));
         }

@@ -82,7 +82,8 @@ impl Archive {
                 json!([{"Config": path(&config), "RepoTags": tags, "Layers": [path(&layer)]}])
             });
             let kind = "application/vnd.oci.image.manifest.v1+json";
-            let manifest = json!({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer]});
+            let manifest =
+                json!({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer]});
             let mut manifest = blob(&mut tar, manifest.to_string().as_bytes(), kind)?;
             let platform = json!({"architecture": image.arch, "os": "linux"});
             set(&mut manifest, "platform", platform);
@@ -162,7 +163,8 @@ mod tests {
             layer.finish().unwrap()
         };
         let image = |arch| Image { arch, layer: layer(), entrypoint: "/usr/program", command: &["run"] };
-        let archive = Archive { name: "example.org/a", tag: "1", images: vec![image("amd64"), image("arm64")] };
+        let archive =
+            Archive { name: "example.org/a", tag: "1", images: vec![image("amd64"), image("arm64")] };
         let file = folder.join("a.tar");
         archive.write(&file).unwrap();
         let mut tar = tar::Archive::new(File::open(file).unwrap());

@@ -69,14 +69,18 @@ fn go(build: &Path) -> Command {
 
 /// A module that requires this Kubernetes, with its parts of the same release.
 fn module(build: &Path) -> Result<()> {
-    let head = format!("module wirespan.io/kubernetes\n\ngo 1.26.0\n\ngodebug default=go1.26\n\nrequire k8s.io/kubernetes {VERSION}\n");
+    let head = format!(
+        "module wirespan.io/kubernetes\n\ngo 1.26.0\n\ngodebug default=go1.26\n\nrequire k8s.io/kubernetes {VERSION}\n"
+    );
     fs::write(build.join("go.mod"), &head)?;
-    let output = go(build).args(["mod", "download", "-json", &format!("k8s.io/kubernetes@{VERSION}")]).output()?;
+    let output =
+        go(build).args(["mod", "download", "-json", &format!("k8s.io/kubernetes@{VERSION}")]).output()?;
     ensure!(output.status.success(), "go mod download: {}", String::from_utf8_lossy(&output.stderr));
     let told: Value = serde_json::from_slice(&output.stdout).context("read what go downloaded")?;
     let sources = told.get("Dir").and_then(Value::as_str).map(Path::new).context("where go put it")?;
     let released = fs::read_to_string(sources.join("go.mod")).context("read the released go.mod")?;
-    let parts = released.lines().filter_map(|line| line.split_once(" => ./staging/").map(|(part, _)| part.trim()));
+    let parts =
+        released.lines().filter_map(|line| line.split_once(" => ./staging/").map(|(part, _)| part.trim()));
     let parts: String = parts.map(|part| format!("replace {part} => {part} {PARTS}\n")).collect();
     fs::write(build.join("go.mod"), head + &parts)?;
     fs::write(build.join("go.sum"), fs::read(sources.join("go.sum")).context("read the released go.sum")?)?;

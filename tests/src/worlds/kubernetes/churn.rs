@@ -24,8 +24,11 @@ const MEMORY_BYTES: u64 = 64 << 20;
 /// Requests of the agent in the whole time: a list and a watch of each resource, and watches that the server ended.
 const REQUESTS: usize = 20;
 
-pub(super) fn five_thousand_pods_that_change_cost_bounded_memory_and_requests(world: &mut World) -> Result<()> {
-    let minutes = std::env::var_os("WIRESPAN_MINUTES").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(1);
+pub(super) fn five_thousand_pods_that_change_cost_bounded_memory_and_requests(
+    world: &mut World,
+) -> Result<()> {
+    let minutes =
+        std::env::var_os("WIRESPAN_MINUTES").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(1);
     let time = Duration::from_secs(60 * minutes);
     let cluster = Cluster::control_plane(&binaries()?, world.scratch())?;
     let api = cluster.api();
@@ -88,7 +91,14 @@ fn rights(api: &Api) -> Result<()> {
 
 fn in_parallel(api: &Api, work: impl Fn(&Api, usize) -> Result<()> + Sync) -> Result<()> {
     thread::scope(|scope| {
-        let writers: Vec<_> = (0..WRITERS).map(|n| scope.spawn({ let work = &work; move || work(api, n) })).collect();
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|n| {
+                scope.spawn({
+                    let work = &work;
+                    move || work(api, n)
+                })
+            })
+            .collect();
         writers.into_iter().try_for_each(|writer| writer.join().ok().context("a writer panicked")?)
     })
 }

@@ -46,7 +46,8 @@ pub(super) fn the_shipped_daemon_set_runs_with_exactly_the_shipped_capabilities(
     agent_is_ready(&cluster)?;
     let pid = agent(&pod_of(&cluster)?)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let wanted: BTreeSet<u32> = CAPABILITIES.iter().map(|row| row.number).filter(|number| *number != 21).collect();
+    let wanted: BTreeSet<u32> =
+        CAPABILITIES.iter().map(|row| row.number).filter(|number| *number != 21).collect();
     for set in ["CapEff", "CapPrm", "CapBnd"] {
         let held = capabilities(&status, set).with_context(|| format!("no {set}"))?;
         ensure!(held == wanted, "{set} is {held:?}, not {wanted:?}");

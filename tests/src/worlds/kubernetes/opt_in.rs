@@ -66,7 +66,11 @@ pub(super) fn a_labelled_namespace_is_traced_within_a_minute_and_no_other(world:
     println!("  a whole checkout {:.1} s after the label", since.elapsed().as_secs_f64());
     names_are_right(&cluster, shop, &trace)?;
     for span in collector.spans()? {
-        ensure!(of(&span, "k8s.namespace.name") == shop.namespace, "a span of nobody's: {span} {:?}", span.resource);
+        ensure!(
+            of(&span, "k8s.namespace.name") == shop.namespace,
+            "a span of nobody's: {span} {:?}",
+            span.resource
+        );
         let cart = span.path().rsplit('/').next().and_then(|cart| cart.parse().ok());
         ensure!(cart.is_none_or(|cart: u32| cart >= UNSEEN), "{span} was before the label");
     }
@@ -131,13 +135,15 @@ pub(super) fn a_label_counts_within_two_seconds_both_ways(world: &mut World) -> 
         visit_for(&cluster, &shop, &mut cart, AT_ONCE * 2)?;
         let end = unix_nanos(SystemTime::now())?;
         // What is on its way arrives before what is judged: the last span of the round has ended, or never comes.
-        let first = |spans: &[Span]| spans.iter().map(|span| span.start_ns).filter(|start| *start >= on).min();
+        let first =
+            |spans: &[Span]| spans.iter().map(|span| span.start_ns).filter(|start| *start >= on).min();
         let (first, _) = collector.wait_for("spans after the label", PATIENCE, first)?;
         visit_for(&cluster, &shop, &mut cart, AT_ONCE * 3)?;
         let spans = collector.spans()?;
         let last = spans.iter().map(|span| span.start_ns).filter(|start| (on..end + 1).contains(start)).max();
         let last = last.context("spans of the round")?;
-        let (begun, ended) = (Duration::from_nanos(first - on), Duration::from_nanos(last.saturating_sub(off)));
+        let (begun, ended) =
+            (Duration::from_nanos(first - on), Duration::from_nanos(last.saturating_sub(off)));
         println!("  round {round}: first span {begun:.2?} after the label, last {ended:.2?} after its end");
         slowest = slowest.max(begun).max(ended);
         let later = spans.iter().filter(|span| span.start_ns > end).count();
@@ -156,7 +162,9 @@ fn visit_for(cluster: &Cluster, shop: &Shop, cart: &mut u32, time: Duration) -> 
     Ok(())
 }
 
-pub(super) fn an_api_server_that_comes_and_goes_costs_no_restart_and_no_wrong_name(world: &mut World) -> Result<()> {
+pub(super) fn an_api_server_that_comes_and_goes_costs_no_restart_and_no_wrong_name(
+    world: &mut World,
+) -> Result<()> {
     let (mut cluster, collector) = observed(world)?;
     let shop = Shop::open(&cluster, "shop", 8100)?;
     label(&cluster, &shop.namespace, Some("enabled"))?;
@@ -187,7 +195,8 @@ pub(super) fn an_api_server_that_comes_and_goes_costs_no_restart_and_no_wrong_na
 fn whole(cluster: &Cluster, collector: &NodeCollector, shop: &Shop, first: u32) -> Result<u32> {
     for cart in first..first + 6 {
         shop.checkout(cluster, cart)?;
-        let found = collector.wait_for("a whole checkout", Duration::from_secs(10), |spans| whole_checkout(spans, cart));
+        let found = collector
+            .wait_for("a whole checkout", Duration::from_secs(10), |spans| whole_checkout(spans, cart));
         if let Ok((trace, _)) = found {
             let services: BTreeSet<&str> = trace.iter().map(|span| of(span, "service.name")).collect();
             ensure!(services == BTreeSet::from(SERVICES), "services {services:?}");

@@ -20,7 +20,8 @@ pub(super) fn each_verb_is_needed_and_no_other_is_asked_for(world: &mut World) -
     let rules = role.0.get("rules").and_then(Value::as_array).context("rules")?.clone();
     let mut wanted = BTreeSet::new();
     for (at, rule) in rules.iter().enumerate() {
-        let list = |key| rule.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let list =
+            |key| rule.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         for resource in list("resources") {
             for verb in list("verbs") {
                 wanted.insert((verb.to_owned(), resource.to_owned()));
@@ -47,7 +48,14 @@ fn asked(cluster: &Cluster) -> Result<BTreeSet<(String, String)>> {
             continue;
         }
         let (verb, resource, uri) = (text("/verb"), text("/objectRef/resource"), text("/requestURI"));
-        ensure!(resource != "pods" || uri.contains("fieldSelector=spec.nodeName"), "pods of every node: {uri}");
+        ensure!(
+            resource != "pods" || uri.contains("fieldSelector=spec.nodeName"),
+            "pods of every node: {uri}"
+        );
+        ensure!(
+            resource != "namespaces" || uri.contains("labelSelector=wirespan.io"),
+            "every namespace: {uri}"
+        );
         asked.insert((verb, resource));
     }
     Ok(asked)

@@ -34,7 +34,9 @@ pub(super) struct Shop {
 impl Shop {
     /// Deploys it and waits until every service answers.
     pub(super) fn open(cluster: &Cluster, namespace: &str, first_port: u16) -> Result<Shop> {
-        cluster.api().apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}"))?;
+        cluster
+            .api()
+            .apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}"))?;
         let shop = Shop { namespace: namespace.to_owned(), first_port };
         account(cluster, namespace)?;
         for (n, name) in SERVICES.iter().enumerate() {
@@ -76,12 +78,14 @@ impl Shop {
             json!({"name": "PATH", "value": std::env::var_os("PATH").unwrap_or_default().to_string_lossy()}),
         ];
         for (n, name) in SERVICES.iter().enumerate() {
-            let (name, value) = (format!("{}_URL", name.to_uppercase()), format!("http://127.0.0.1:{}", self.port(n)?));
+            let (name, value) =
+                (format!("{}_URL", name.to_uppercase()), format!("http://127.0.0.1:{}", self.port(n)?));
             environment.push(json!({"name": name, "value": value}));
         }
         let folders = folders(&cache)?;
         let mounts = folders.iter().enumerate();
-        let mounts = mounts.map(|(n, path)| json!({"name": format!("v{n}"), "mountPath": path, "readOnly": true}));
+        let mounts =
+            mounts.map(|(n, path)| json!({"name": format!("v{n}"), "mountPath": path, "readOnly": true}));
         let volumes = folders.iter().enumerate();
         let volumes = volumes.map(|(n, path)| json!({"name": format!("v{n}"), "hostPath": {"path": path}}));
         let command: Vec<&str> = [program.as_str()].into_iter().chain(arguments.iter().copied()).collect();
@@ -117,7 +121,8 @@ pub(super) fn path(cart: u32) -> String {
 /// A namespace's own account comes a moment after it, and pods are refused until then.
 pub(super) fn account(cluster: &Cluster, namespace: &str) -> Result<()> {
     let account = format!("/api/v1/namespaces/{namespace}/serviceaccounts/default");
-    eventually(&format!("the service account of {namespace}"), PATIENCE, || cluster.api().get(&account)).map(drop)
+    eventually(&format!("the service account of {namespace}"), PATIENCE, || cluster.api().get(&account))
+        .map(drop)
 }
 
 fn program(name: &str, cache: &Path) -> (String, &'static [&'static str]) {
@@ -127,9 +132,10 @@ fn program(name: &str, cache: &Path) -> (String, &'static [&'static str]) {
             let gunicorn = cache.join("product/venv/bin/gunicorn");
             (gunicorn.display().to_string(), &["--config", "gunicorn.conf.py", "app:app"])
         }
-        "order" => {
-            ("java".to_owned(), &["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx96m", "-jar", "order.jar"])
-        }
+        "order" => (
+            "java".to_owned(),
+            &["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx96m", "-jar", "order.jar"],
+        ),
         _ => (cache.join("inventory/inventory").display().to_string(), &[]),
     }
 }
