@@ -137,7 +137,7 @@ impl PodLog {
         }
         files.sort();
         let texts = files.iter().filter_map(|file| fs::read_to_string(file).ok());
-        texts.flat_map(|text| text.lines().map(message).collect::<Vec<_>>()).collect()
+        texts.flat_map(|text| messages(&text)).collect()
     }
 
     /// Waits for a line.
@@ -149,12 +149,32 @@ impl PodLog {
     }
 }
 
-/// `2026-01-01T00:00:00Z stderr F the message`.
-fn message(line: &str) -> String {
-    line.splitn(4, ' ').nth(3).unwrap_or(line).to_owned()
+/// `2026-01-01T00:00:00Z stderr F the message`; `P` instead of `F`: the next line goes on with it.
+fn messages(text: &str) -> Vec<String> {
+    let (mut messages, mut begun) = (Vec::new(), String::new());
+    for line in text.lines() {
+        let mut words = line.splitn(4, ' ');
+        let (tag, part) = (words.nth(2), words.next().unwrap_or_default());
+        begun += part;
+        if tag != Some("P") {
+            messages.push(std::mem::take(&mut begun));
+        }
+    }
+    messages
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_put_together_again() {
+        let text = "t stdout P one, \nt stdout F two\nt stderr F three words here\nt stdout F \n";
+        assert_eq!(messages(text), ["one, two", "three words here", ""]);
+    }
 }

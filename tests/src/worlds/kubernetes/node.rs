@@ -58,8 +58,17 @@ pub(super) fn the_shipped_daemon_set_runs_with_exactly_the_shipped_capabilities(
     let line = log.wait_for("what doctor says", |line| line.trim_start().starts_with('{'))?;
     let said: Value = serde_json::from_str(&line).with_context(|| log.lines().join("\n"))?;
     let checks = said.get("checks").and_then(Value::as_array).context("checks")?;
-    for check in checks {
-        eprintln!("{check}");
+    let is_missed = |check: &&Value| check.get("ok") == Some(&Value::Bool(false));
+    let missed: Vec<_> =
+        checks.iter().filter(is_missed).filter_map(|check| check.get("name")?.as_str()).collect();
+    ensure!(missed.iter().all(|name| *name == "CAP_SYS_ADMIN"), "doctor misses {missed:?}: {line}");
+    ensure!(said.get("error") == Some(&Value::Null), "doctor's error: {:?}", said.get("error"));
+    let hooks = said.get("hooks").and_then(Value::as_array).context("hooks")?;
+    let socket = hooks.first().and_then(|hook| hook.get("id")?.as_str());
+    println!("  {} checks, misses {missed:?}; {} hooks, the first of {socket:?}", checks.len(), hooks.len());
+    for name in ["list pods", "watch pods", "list namespaces", "watch namespaces"] {
+        let is_asked = checks.iter().any(|check| check.get("name").and_then(Value::as_str) == Some(name));
+        ensure!(is_asked, "doctor has not asked whether it may {name}");
     }
     Ok(())
 }
