@@ -47,7 +47,8 @@ fn what_is_shipped_is_admitted_with_every_field_known(world: &mut World) -> Resu
     // Objects are only admitted into a namespace that is there.
     cluster.api().apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}\n"))?;
     let fallback = rendered(&binaries, &["privileged=true", "serviceAccount.name=other"])?;
-    let fewer = rendered(&binaries, &["sysAdmin=true", "networkPolicy.enabled=false", "priorityClassName="])?;
+    let fewer =
+        rendered(&binaries, &["sysAdmin=false", "networkPolicy.enabled=false", "priorityClassName="])?;
     for text in [&plain, &chart, &fallback, &fewer] {
         for object in Object::all(text)? {
             let name = format!("{} {}", object.kind(), object.name());
