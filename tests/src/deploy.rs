@@ -31,6 +31,8 @@ pub fn chart() -> Result<PathBuf> {
 pub fn rendered(binaries: &Binaries, values: &[&str]) -> Result<String> {
     let mut helm = Command::new(binaries.path("helm"));
     helm.args(["template", "wirespan"]).arg(chart()?).args(["--namespace", NAMESPACE]);
+    // Helm learns from its own build which Kubernetes there is; ours was not told.
+    helm.args(["--kube-version", "1.36.3"]);
     for value in values {
         helm.args(["--set", value]);
     }
