@@ -83,6 +83,7 @@ pub(crate) fn worlds(names: &[String]) -> Result<Tally> {
     }
     if names.iter().any(|name| name.starts_with("kubernetes")) {
         setup::kubernetes::node()?;
+        setup::shop::services()?;
         image::worlds()?;
     }
     build()?;

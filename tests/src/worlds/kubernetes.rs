@@ -47,8 +47,15 @@ fn what_is_shipped_is_admitted_with_every_field_known(world: &mut World) -> Resu
     // Objects are only admitted into a namespace that is there.
     cluster.api().apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}\n"))?;
     let fallback = rendered(&binaries, &["privileged=true", "serviceAccount.name=other"])?;
-    let fewer =
-        rendered(&binaries, &["sysAdmin=false", "networkPolicy.enabled=false", "priorityClassName="])?;
+    let fewer = rendered(
+        &binaries,
+        &[
+            "sysAdmin=false",
+            "networkPolicy.enabled=false",
+            "priorityClassName=",
+            "config.kubernetes.peers=true",
+        ],
+    )?;
     for text in [&plain, &chart, &fallback, &fewer] {
         for object in Object::all(text)? {
             let name = format!("{} {}", object.kind(), object.name());
