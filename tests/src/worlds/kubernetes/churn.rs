@@ -22,7 +22,7 @@ const WRITERS: usize = 8;
 /// What the agent may need for all that (its limit in the manifest is twice that).
 const MEMORY_BYTES: u64 = 64 << 20;
 /// Requests of the agent in the whole time: a list and a watch of each resource, and watches that the server ended.
-const REQUESTS: usize = 20;
+const REQUESTS: usize = 30;
 
 pub(super) fn five_thousand_pods_that_change_cost_bounded_memory_and_requests(
     world: &mut World,
