@@ -16,6 +16,7 @@ mod http;
 mod http2;
 mod kernel;
 mod kinds;
+mod kubernetes;
 mod links;
 mod load;
 mod nginx;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Scene> {
         backends::SCENES,
         truth::SCENES,
         damage::SCENES,
+        kubernetes::SCENES,
     ]
     .concat()
 }

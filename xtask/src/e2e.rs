@@ -4,6 +4,7 @@
 use crate::{
     build,
     command::{self, cargo, require_root, root},
+    image,
     setup::{self, Need},
 };
 use anyhow::{Context, Result, ensure};
@@ -82,7 +83,7 @@ pub(crate) fn build() -> Result<()> {
 
 /// Builds the agent and the worlds, runs those named and reads the runner's last line.
 pub(crate) fn worlds(names: &[String]) -> Result<Tally> {
-    // Only one group needs what takes minutes to build on a fresh machine.
+    // Only some groups need what takes minutes to build on a fresh machine.
     if names.is_empty() || names.iter().any(|name| name.starts_with("truth")) {
         setup::truth::programs()?;
     }
@@ -91,6 +92,11 @@ pub(crate) fn worlds(names: &[String]) -> Result<Tally> {
     }
     if names.iter().any(|name| name.starts_with("backends")) {
         setup::backends::programs()?;
+    }
+    if names.iter().any(|name| name.starts_with("kubernetes")) {
+        setup::kubernetes::node()?;
+        setup::shop::services()?;
+        image::worlds()?;
     }
     build()?;
     let mut runner = command::new("target/worlds/worlds")?;

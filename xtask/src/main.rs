@@ -11,6 +11,7 @@ mod command;
 mod demo;
 mod e2e;
 mod fuzz;
+mod image;
 mod lint;
 mod setup;
 mod test;
@@ -40,6 +41,8 @@ enum Task {
     Vm(vm::Args),
     /// Measure: replay, socket, overhead, footprint; none means all (root)
     Bench(bench::Args),
+    /// The agent as a container image: target/image/wirespan.tar
+    Image(image::Args),
     /// Run one fuzz target; `all` takes them in turn
     Fuzz(fuzz::Args),
     /// Write the generated files again; `--check` only compares
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Truth(args) => truth::run(&args),
         Task::Vm(args) => vm::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Image(args) => image::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Codegen(args) => codegen::run(&args),
         Task::Setup => setup::run(),

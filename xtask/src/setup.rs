@@ -7,6 +7,7 @@ pub(crate) mod backends;
 mod debian;
 pub(crate) mod grpc;
 pub(crate) mod kernels;
+pub(crate) mod kubernetes;
 mod language;
 pub(crate) mod log;
 pub(crate) mod shop;
