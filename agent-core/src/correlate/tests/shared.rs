@@ -121,7 +121,10 @@ fn a_goroutine_that_was_created_to_send_one_request_sends_it_for_its_creator() {
         assert!(call.contains(&format!("/for-{path} ")), "{call} below {request}");
     }
     // The first of the connection, and those with which the statement showed what it is.
-    check_links(&(streams(20) + "9000 tick"), expect!["task 34, entry 40, uncalibrated 5, connection_shared 1"]);
+    check_links(
+        &(streams(20) + "9000 tick"),
+        expect!["task 34, entry 40, uncalibrated 5, connection_shared 1"],
+    );
 }
 
 #[test]
