@@ -99,7 +99,7 @@ pub fn examine(settings: &Settings, kubernetes: Option<&kubernetes::Settings>) -
         Err(error) => (Vec::new(), Some(chain(&error))),
     };
     let not_read = not_read(&reports);
-    let mut checks = checks(Path::new("/"), settings);
+    let mut checks = checks(Path::new("/"), settings, refuses_probes(&reports));
     checks.extend(kubernetes.into_iter().flat_map(kubernetes::check).map(|asked| Check {
         name: asked.name,
         ok: asked.ok,
@@ -158,9 +158,9 @@ fn program(report: ProgramReport) -> Program {
     Program { name: report.name, verified_instructions: report.verified_instructions, load_us }
 }
 
-fn checks(root: &Path, settings: &Settings) -> Vec<Check> {
+fn checks(root: &Path, settings: &Settings, refuses_probes: bool) -> Vec<Check> {
     let held = capabilities::held(&fs::read_to_string(root.join("proc/self/status")).unwrap_or_default());
-    let admin = without_admin(root);
+    let admin = without_admin(root, refuses_probes);
     let mut checks: Vec<Check> = CAPABILITIES
         .iter()
         .map(|row| {
@@ -187,9 +187,22 @@ fn checks(root: &Path, settings: &Settings) -> Vec<Check> {
     checks
 }
 
+/// The kernel lets this process probe no place in programs.
+fn refuses_probes(reports: &[HookReport]) -> bool {
+    let is_refused = |outcome: &Outcome| matches!(outcome, Outcome::Refused { reason } if reason.contains("perf_event_open"));
+    reports
+        .iter()
+        .filter(|report| report.is_probe())
+        .flat_map(|report| &report.variants)
+        .any(|one| is_refused(&one.outcome))
+}
+
 /// What is lost on this machine without CAP_SYS_ADMIN.
-fn without_admin(root: &Path) -> Vec<String> {
+fn without_admin(root: &Path, refuses_probes: bool) -> Vec<String> {
     let mut lost = Vec::new();
+    if refuses_probes {
+        lost.push("the kernel lets nobody else probe places in programs (Go, Python, Node.js)".to_owned());
+    }
     if !has_tracefs(root) {
         lost.push("tracefs is not mounted: `syscalls` cannot be had".to_owned());
     }
@@ -198,7 +211,7 @@ fn without_admin(root: &Path) -> Vec<String> {
     let level: i32 = level.trim().parse().unwrap_or(2);
     if level > 2 {
         lost.push(format!(
-            "kernel.perf_event_paranoid is {level}: `kprobe`, `syscalls` and every place in programs (Go, Python, Node.js) are lost; 2 is enough"
+            "kernel.perf_event_paranoid is {level}: `kprobe` and `syscalls` are lost, and every place in programs; 2 is enough for the former"
         ));
     }
     lost
@@ -282,7 +295,7 @@ mod tests {
     #[test]
     fn a_machine_without_btf_is_told_what_that_costs() {
         let folder = tempfile::tempdir().unwrap();
-        let btf = checks(folder.path(), &Settings::default())
+        let btf = checks(folder.path(), &Settings::default(), false)
             .into_iter()
             .find(|check| check.name == "BTF")
             .unwrap();

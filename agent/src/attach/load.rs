@@ -8,7 +8,9 @@ use crate::attach::{
 };
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel, include_bytes_aligned,
-    programs::{BtfTracePoint, FExit, KProbe, Program, ProgramError, TracePoint, UProbe},
+    programs::{
+        BtfTracePoint, FExit, KProbe, Program, ProgramError, TracePoint, UProbe, uprobe::UProbeScope,
+    },
 };
 use std::{
     fs,
@@ -37,6 +39,8 @@ pub(in crate::attach) struct Loader {
     ebpf: Ebpf,
     btf: Btf,
     facts: Facts,
+    /// A uprobe could be attached.
+    may_probe: bool,
 }
 
 impl Loader {
@@ -58,7 +62,7 @@ impl Loader {
         drop(loader);
         let btf = Btf::parse_file(btf_path(settings), Endianness::default())
             .map_err(|error| Error::Load(Box::new(error.into())))?;
-        Ok(Self { ebpf, btf, facts })
+        Ok(Self { ebpf, btf, facts, may_probe: false })
     }
 
     /// The maps and the attached programs.
@@ -127,7 +131,7 @@ impl Loader {
 
     fn attach_one(&mut self, attachment: &Attachment) -> Result<ProgramReport, String> {
         let Attachment { program: name, point } = *attachment;
-        let Self { ebpf, btf, .. } = self;
+        let Self { ebpf, btf, may_probe, .. } = self;
         let program = ebpf.program_mut(name).ok_or_else(|| format!("the object has no program {name}"))?;
         let load_time = match point {
             Point::BtfTracepoint { name, .. } => attach_btf_tracepoint(program, name, btf),
@@ -138,7 +142,7 @@ impl Loader {
                     Tracefs::available().map_err(|error| format!("cannot mount tracefs: {error}"))?;
                 attach_syscall_exits(program, calls)
             }
-            Point::Uprobe => load_uprobe(program),
+            Point::Uprobe => load_uprobe(program, may_probe),
         }
         .map_err(|error| in_words(&error))?;
         let info = program.info().ok();
@@ -187,10 +191,18 @@ fn attach_kprobe(program: &mut Program, function: &str) -> Result<Duration, Prog
     program.attach(function, 0).map(|_| load_time)
 }
 
-/// Where it is attached is known when a program is found.
-fn load_uprobe(program: &mut Program) -> Result<Duration, ProgramError> {
+/// Where it is attached is known when a program is found. Whether it may be at all is tried once, at the first byte of the agent's own
+/// file, which nobody runs: since CVE-2025-38466 was mended (6.16, stable kernels of July 2025) CAP_PERFMON is not enough. Source:
+/// kernel/events/core.c `perf_uprobe_event_init`.
+fn load_uprobe(program: &mut Program, may_probe: &mut bool) -> Result<Duration, ProgramError> {
     let program: &mut UProbe = program.try_into()?;
-    timed(|| program.load())
+    let load_time = timed(|| program.load())?;
+    if !*may_probe {
+        let link = program.attach(0, "/proc/self/exe", UProbeScope::AllProcesses)?;
+        program.detach(link)?;
+        *may_probe = true;
+    }
+    Ok(load_time)
 }
 
 /// One program at the exits of several calls.
@@ -217,7 +229,7 @@ fn unload(program: &mut Program) {
 }
 
 /// The cause of a refusal on one line. A verifier's log is cut to its end, which says what is wrong.
-fn in_words(error: &ProgramError) -> String {
+pub(in crate::attach) fn in_words(error: &ProgramError) -> String {
     const LAST_LINES: usize = 3;
     if let ProgramError::LoadError { io_error, verifier_log } = error {
         let log = verifier_log.to_string();

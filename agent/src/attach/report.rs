@@ -1,5 +1,8 @@
 //! What became of each hook, as values: for the log, `doctor` and `explain`.
-use crate::attach::hooks::{HookId, Kind};
+use crate::attach::{
+    hooks::{HookId, Kind},
+    uprobes::probe_of,
+};
 use std::time::Duration;
 
 /// What became of one variant.
@@ -58,6 +61,12 @@ impl HookReport {
     #[must_use]
     pub fn chosen(&self) -> Option<&VariantReport> {
         self.variants.iter().find(|variant| variant.outcome == Outcome::Chosen)
+    }
+
+    /// Is it a place in the code of programs?
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        probe_of(self.id).is_some()
     }
 
     /// Why the others are not, in one line.

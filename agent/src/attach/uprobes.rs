@@ -7,6 +7,7 @@ use crate::attach::{
     go::{self, Program},
     hooks::{HOOKS, HookId, Point},
     kernel::Kernel,
+    load::in_words,
     nginx, node,
     processes::Runtime,
 };
@@ -190,9 +191,9 @@ impl Kernel {
         for (hook, place) in places.iter().filter(|_| runtime.is_some()) {
             let Some((needed_for, name)) = probe_of(*hook) else { continue };
             let attached = place.clone().and_then(|spot| {
-                let probe = self.uprobe(name).map_err(|error| error.to_string())?;
+                let probe = self.uprobe(name).map_err(|error| in_words(&error))?;
                 let link = probe.attach(spot.offset, path, UProbeScope::AllProcesses);
-                link.map(|link| (spot, link)).map_err(|error| error.to_string())
+                link.map(|link| (spot, link)).map_err(|error| in_words(&error))
             });
             image.notes.push(match attached {
                 Ok((Spot { offset, is_cheap }, link)) => {

@@ -39,7 +39,8 @@ pub const CAPABILITIES: [Capability; 5] = [
         number: SYS_ADMIN,
         name: "CAP_SYS_ADMIN",
         within: None,
-        lost: "tracefs cannot be mounted, and where kernel.perf_event_paranoid is above 2 no perf event can be opened (attach)",
+        lost: "since 6.16, and on stable kernels since July 2025, no place in programs can be probed, so that calls of Go, Python and Node.js \
+               have no parents; tracefs cannot be mounted; and where kernel.perf_event_paranoid is above 2 no perf event can be opened (attach)",
     },
     Capability {
         number: 19,
