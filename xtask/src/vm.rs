@@ -28,6 +28,8 @@ use std::{
 const WORLDS: [&str; 5] = ["kernel", "kinds", "btf", "sight", "broken"];
 /// The same in the part that `cargo xtask test` runs: broken machines are played on the host.
 const SHORT: [&str; 3] = ["kernel", "kinds", "btf"];
+/// Ways to see socket calls.
+const KINDS: [&str; 4] = ["tracepoints", "fentry", "kprobe", "syscalls"];
 /// Where costs are counted: it has every kind of hook.
 const BENCHED: &str = "6.12";
 /// A guest that hangs is ended after that.
@@ -50,6 +52,9 @@ pub(crate) struct Args {
     /// How long worlds of load go on, instead of some seconds
     #[arg(long, value_name = "MINUTES")]
     minutes: Option<u64>,
+    /// Play the HTTP/1 worlds under every kind that each kernel has: some 30 minutes on 2 processors
+    #[arg(long)]
+    every_kind: bool,
     /// Fetch the newest kernel of each series, though there is one
     #[arg(long)]
     renew: bool,
@@ -114,7 +119,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// The part that `cargo xtask test` runs: kernels marked as such, with what was built before.
 pub(crate) fn short() -> Result<e2e::Tally> {
     let world = SHORT.map(str::to_owned).to_vec();
-    let args = Args { names: Vec::new(), world, hook: None, shell: None, minutes: None, renew: false };
+    let args = Args {
+        names: Vec::new(),
+        world,
+        hook: None,
+        shell: None,
+        minutes: None,
+        every_kind: false,
+        renew: false,
+    };
     kernels_where(&args, |kernel| kernel.short)
 }
 
@@ -243,7 +256,11 @@ fn plays<'a>(kernel: &'a Kernel, args: &'a Args) -> Vec<(Option<&'a str>, Vec<&'
     }
     let usual = kernel.worlds.as_ref().map_or(WORLDS.to_vec(), |worlds| words(worlds));
     // First, as the last of the usual worlds take away what cannot be given back.
-    let by_kind = kernel.http.iter().map(|hook| (Some(hook.as_str()), vec!["http"]));
+    let usual_kinds = || kernel.http.iter().map(String::as_str).collect();
+    let all_kinds =
+        || KINDS.into_iter().filter(|kind| !kernel.refuses(&format!("socket-bytes/{kind}"))).collect();
+    let kinds: Vec<&str> = if args.every_kind { all_kinds() } else { usual_kinds() };
+    let by_kind = kinds.into_iter().map(|hook| (Some(hook), vec!["http"]));
     by_kind.chain([(args.hook.as_deref(), usual)]).collect()
 }
 

@@ -177,7 +177,7 @@ fn without_cap_sys_admin_and_tracefs_only_what_needs_perf_events_is_lost(world: 
     is_traced(&agent, app, "/without-tracefs")?;
     // Where tracefs is mounted and perf events are not forbidden, only places in programs may be: it depends on the kernel's age.
     let doctor = Doctor::ask(world, &["setpriv", &less], &[])?;
-    let may_probe = !doctor.ways().iter().any(|(name, _)| name == "go-births refused");
+    let may_probe = !doctor.ways().iter().any(|(name, _)| name == "go-births/ refused");
     if !may_probe {
         doctor.says(row.name, "lets nobody else probe places in programs")?;
     }
