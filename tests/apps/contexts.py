@@ -111,6 +111,10 @@ async def respond(way, path, writer):
 
 
 async def serve(reader, writer):
+    # Until 3.11 asyncio keeps no reference of its own to this task: a collection could end it, and all that waits for it (gh-90467).
+    own = asyncio.current_task()
+    tasks.add(own)
+    own.add_done_callback(tasks.discard)
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
