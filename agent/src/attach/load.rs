@@ -39,8 +39,6 @@ pub(in crate::attach) struct Loader {
     ebpf: Ebpf,
     btf: Btf,
     facts: Facts,
-    /// A uprobe could be attached.
-    may_probe: bool,
 }
 
 impl Loader {
@@ -62,7 +60,7 @@ impl Loader {
         drop(loader);
         let btf = Btf::parse_file(btf_path(settings), Endianness::default())
             .map_err(|error| Error::Load(Box::new(error.into())))?;
-        Ok(Self { ebpf, btf, facts, may_probe: false })
+        Ok(Self { ebpf, btf, facts })
     }
 
     /// The maps and the attached programs.
@@ -89,12 +87,13 @@ impl Loader {
 
     /// Attaches and detaches every variant of a hook.
     pub(in crate::attach) fn try_all(&mut self, hook: &Hook) -> HookReport {
-        self.report(hook, |loader, variant| match loader.attach(variant) {
-            Ok(programs) => {
-                loader.detach(variant);
-                (Outcome::Works, programs)
+        self.report(hook, |loader, variant| {
+            let tried = loader.attach(variant).and_then(|programs| loader.probe(variant).map(|()| programs));
+            loader.detach(variant);
+            match tried {
+                Ok(programs) => (Outcome::Works, programs),
+                Err(reason) => (Outcome::Refused { reason }, Vec::new()),
             }
-            Err(reason) => (Outcome::Refused { reason }, Vec::new()),
         })
     }
 
@@ -131,7 +130,7 @@ impl Loader {
 
     fn attach_one(&mut self, attachment: &Attachment) -> Result<ProgramReport, String> {
         let Attachment { program: name, point } = *attachment;
-        let Self { ebpf, btf, may_probe, .. } = self;
+        let Self { ebpf, btf, .. } = self;
         let program = ebpf.program_mut(name).ok_or_else(|| format!("the object has no program {name}"))?;
         let load_time = match point {
             Point::BtfTracepoint { name, .. } => attach_btf_tracepoint(program, name, btf),
@@ -142,12 +141,22 @@ impl Loader {
                     Tracefs::available().map_err(|error| format!("cannot mount tracefs: {error}"))?;
                 attach_syscall_exits(program, calls)
             }
-            Point::Uprobe => load_uprobe(program, may_probe),
+            Point::Uprobe => load_uprobe(program),
         }
         .map_err(|error| in_words(&error))?;
         let info = program.info().ok();
         let verified_instructions = info.and_then(|info| info.verified_instruction_count());
         Ok(ProgramReport { name, verified_instructions, load_time })
+    }
+
+    /// Tries the places in programs of a variant that is loaded. [`Self::detach`] takes them away.
+    fn probe(&mut self, variant: &Variant) -> Result<(), String> {
+        for attachment in variant.attachments.iter().filter(|attachment| attachment.point == Point::Uprobe) {
+            if let Some(program) = self.ebpf.program_mut(attachment.program) {
+                try_uprobe(program).map_err(|error| in_words(&error))?;
+            }
+        }
+        Ok(())
     }
 
     fn detach(&mut self, variant: &Variant) {
@@ -191,18 +200,17 @@ fn attach_kprobe(program: &mut Program, function: &str) -> Result<Duration, Prog
     program.attach(function, 0).map(|_| load_time)
 }
 
-/// Where it is attached is known when a program is found. Whether it may be at all is tried once, at the first byte of the agent's own
-/// file, which nobody runs: since CVE-2025-38466 was mended (6.16, stable kernels of July 2025) CAP_PERFMON is not enough. Source:
-/// kernel/events/core.c `perf_uprobe_event_init`.
-fn load_uprobe(program: &mut Program, may_probe: &mut bool) -> Result<Duration, ProgramError> {
+/// Where it is attached is known when a program is found.
+fn load_uprobe(program: &mut Program) -> Result<Duration, ProgramError> {
     let program: &mut UProbe = program.try_into()?;
-    let load_time = timed(|| program.load())?;
-    if !*may_probe {
-        let link = program.attach(0, "/proc/self/exe", UProbeScope::AllProcesses)?;
-        program.detach(link)?;
-        *may_probe = true;
-    }
-    Ok(load_time)
+    timed(|| program.load())
+}
+
+/// Whether it may be attached at all is tried at the first byte of the agent's own file, which nobody runs: since CVE-2025-38466 was
+/// mended (6.16, stable kernels of July 2025) CAP_PERFMON is not enough. Source: kernel/events/core.c `perf_uprobe_event_init`.
+fn try_uprobe(program: &mut Program) -> Result<(), ProgramError> {
+    let program: &mut UProbe = program.try_into()?;
+    program.attach(0, "/proc/self/exe", UProbeScope::AllProcesses).map(drop)
 }
 
 /// One program at the exits of several calls.

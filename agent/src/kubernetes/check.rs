@@ -2,10 +2,10 @@
 //!
 //! Shape: [`Settings`] → one [`Checked`] per verb and resource. Asks exactly what the watches ask, one object at most.
 use super::{
-    LABEL, Settings,
+    Settings,
     object::ApiPod,
     peers::ApiService,
-    watch::{Watched, client, node_selector, refusal, root_cause},
+    watch::{Watched, client, label_selector, node_selector, refusal, root_cause},
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -46,7 +46,7 @@ pub fn check(settings: &Settings) -> Vec<Checked> {
 
 async fn ask(settings: &Settings, client: Client) -> Vec<Checked> {
     let node = node_selector(&settings.node);
-    let label = format!("{LABEL}=enabled");
+    let label = label_selector();
     let mut checks = Vec::new();
     let pods = (ListParams::default().fields(&node), WatchParams::default().fields(&node));
     checks.extend(both::<ApiPod>(Watched::Pods, &Api::all(client.clone()), pods).await);

@@ -209,9 +209,14 @@ pub(super) fn node_selector(node: &str) -> String {
     format!("spec.nodeName={node}")
 }
 
+/// Namespaces that opt in.
+pub(super) fn label_selector() -> String {
+    format!("{LABEL}=enabled")
+}
+
 /// What is asked of namespaces.
 fn labelled() -> watcher::Config {
-    watcher::Config::default().any_semantic().labels(&format!("{LABEL}=enabled"))
+    watcher::Config::default().any_semantic().labels(&label_selector())
 }
 
 /// A client, or half a sentence.
