@@ -143,7 +143,7 @@ fn same(said: &[Span], shown: &BTreeMap<String, Shown>) -> Result<()> {
         .collect();
     ensure!(ours == *shown, "said: {ours:#?}\nshown: {shown:#?}");
     let services: BTreeSet<&str> = shown.values().map(|(_, _, service, _)| service.as_str()).collect();
-    ensure!(services.len() == SERVICES && shown.len() == CHECKOUT_SPANS, "{shown:#?}");
+    ensure!(services.len() == SERVICES.len() && shown.len() == CHECKOUT_SPANS, "{shown:#?}");
     Ok(())
 }
 

@@ -2,12 +2,13 @@
 use super::{
     binaries,
     node::{agent_is_ready, pod_of},
-    shop::{CHECKOUT_SPANS, SERVICES, Shop, path},
+    shop::Shop,
 };
 use crate::{
     cluster::{Cluster, NODE, NodeCollector},
     collector::Binary,
     deploy::manifest,
+    shop::{CHECKOUT_SPANS, SERVICES, path},
     span::Span,
     wait::PATIENCE,
     world::{World, repository},

@@ -5,10 +5,11 @@
 use crate::{
     cluster::Cluster,
     process::output,
+    shop::{ORDER, Program, path, programs},
     wait::{PATIENCE, eventually},
     world::repository,
 };
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -17,10 +18,6 @@ use std::{
     time::Duration,
 };
 
-/// In the order in which a checkout meets them.
-pub(super) const SERVICES: [&str; 4] = ["frontend", "product", "order", "inventory"];
-/// Spans of a checkout: five requests are answered, and four of them are made by services.
-pub(super) const CHECKOUT_SPANS: usize = 9;
 /// A JVM on a busy machine is slow.
 const OPENING: Duration = Duration::from_secs(120);
 
@@ -39,10 +36,13 @@ impl Shop {
             .apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}"))?;
         let shop = Shop { namespace: namespace.to_owned(), first_port };
         account(cluster, namespace)?;
-        for (n, name) in SERVICES.iter().enumerate() {
-            cluster.api().apply(&shop.deployment(name, n)?.to_string())?;
+        let cache = repository()?.join(".cache/shop").canonicalize()?;
+        let programs = programs(&cache)?;
+        for (n, program) in programs.iter().enumerate() {
+            let environment = shop.environment(&programs, n)?;
+            cluster.api().apply(&shop.deployment(program, &environment, &folders(&cache)?).to_string())?;
         }
-        for (n, name) in SERVICES.iter().enumerate() {
+        for (n, Program { name, .. }) in programs.iter().enumerate() {
             cluster.running_pod(namespace, name)?;
             eventually(&format!("{name} in {namespace} to answer"), OPENING, || {
                 Ok(shop.ask(cluster, n, &["/healthz"]).ok())
@@ -54,8 +54,7 @@ impl Shop {
 
     /// Checks out with that number in the path.
     pub(super) fn checkout(&self, cluster: &Cluster, cart: u32) -> Result<()> {
-        let body = r#"{"product":1,"quantity":1}"#;
-        self.ask(cluster, 0, &[&path(cart), "-H", "Content-Type: application/json", "-d", body])
+        self.ask(cluster, 0, &[&path(cart), "-H", "Content-Type: application/json", "-d", ORDER])
     }
 
     fn ask(&self, cluster: &Cluster, service: usize, words: &[&str]) -> Result<()> {
@@ -69,30 +68,29 @@ impl Shop {
         Ok(self.first_port + u16::try_from(service)?)
     }
 
-    fn deployment(&self, name: &str, n: usize) -> Result<Value> {
-        let cache = repository()?.join(".cache/shop").canonicalize()?;
-        let (program, arguments) = program(name, &cache);
-        ensure!(cache.join(name).is_dir(), "the shop is not built: run `cargo xtask setup`");
+    fn environment(&self, programs: &[Program], n: usize) -> Result<Vec<Value>> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
         let mut environment = vec![
             json!({"name": "PORT", "value": self.port(n)?.to_string()}),
-            json!({"name": "PATH", "value": std::env::var_os("PATH").unwrap_or_default().to_string_lossy()}),
+            json!({"name": "PATH", "value": path.to_string_lossy()}),
         ];
-        for (n, name) in SERVICES.iter().enumerate() {
-            let (name, value) =
-                (format!("{}_URL", name.to_uppercase()), format!("http://127.0.0.1:{}", self.port(n)?));
-            environment.push(json!({"name": name, "value": value}));
+        for (n, program) in programs.iter().enumerate() {
+            let url = format!("http://127.0.0.1:{}", self.port(n)?);
+            environment.push(json!({"name": program.address(), "value": url}));
         }
-        let folders = folders(&cache)?;
+        Ok(environment)
+    }
+
+    fn deployment(&self, program: &Program, environment: &[Value], folders: &[PathBuf]) -> Value {
         let mounts = folders.iter().enumerate();
         let mounts =
             mounts.map(|(n, path)| json!({"name": format!("v{n}"), "mountPath": path, "readOnly": true}));
         let volumes = folders.iter().enumerate();
         let volumes = volumes.map(|(n, path)| json!({"name": format!("v{n}"), "hostPath": {"path": path}}));
-        let command: Vec<&str> = [program.as_str()].into_iter().chain(arguments.iter().copied()).collect();
-        let labels = json!({"app": name});
-        Ok(json!({
+        let labels = json!({"app": program.name});
+        json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"namespace": self.namespace, "name": name},
+            "metadata": {"namespace": self.namespace, "name": program.name},
             "spec": {
                 "selector": {"matchLabels": labels},
                 "template": {
@@ -102,20 +100,15 @@ impl Shop {
                         "automountServiceAccountToken": false,
                         "containers": [{
                             "name": "main", "image": "wirespan.io/world:1", "imagePullPolicy": "Never",
-                            "command": command, "workingDir": cache.join(name), "env": environment,
+                            "command": program.command, "workingDir": program.folder, "env": environment,
                             "volumeMounts": mounts.collect::<Vec<_>>(),
                         }],
                         "volumes": volumes.collect::<Vec<_>>(),
                     },
                 },
             },
-        }))
+        })
     }
-}
-
-/// The path of a checkout.
-pub(super) fn path(cart: u32) -> String {
-    format!("/checkout/{cart}")
 }
 
 /// A namespace's own account comes a moment after it, and pods are refused until then.
@@ -123,21 +116,6 @@ pub(super) fn account(cluster: &Cluster, namespace: &str) -> Result<()> {
     let account = format!("/api/v1/namespaces/{namespace}/serviceaccounts/default");
     eventually(&format!("the service account of {namespace}"), PATIENCE, || cluster.api().get(&account))
         .map(drop)
-}
-
-fn program(name: &str, cache: &Path) -> (String, &'static [&'static str]) {
-    match name {
-        "frontend" => ("node".to_owned(), &["server.js"]),
-        "product" => {
-            let gunicorn = cache.join("product/venv/bin/gunicorn");
-            (gunicorn.display().to_string(), &["--config", "gunicorn.conf.py", "app:app"])
-        }
-        "order" => (
-            "java".to_owned(),
-            &["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx96m", "-jar", "order.jar"],
-        ),
-        _ => (cache.join("inventory/inventory").display().to_string(), &[]),
-    }
 }
 
 /// Folders of this machine in which the services' programs and libraries are.
