@@ -203,6 +203,9 @@ impl Connection {
         if segment.data.is_empty() || self.is_seen(segment.direction, end) {
             return false;
         }
+        if self.goes_on_after_its_end(segment.direction, segment.begins_turn, segment.data) {
+            return false;
+        }
         match &self.phase {
             Phase::Speaking(speech) => {
                 segment.direction != speech.requests

@@ -175,8 +175,17 @@ impl Connection {
             let Some(at) = self.streams.of(direction).tail_at else { continue };
             if now.is_none_or(|now| now.since(at) >= SETTLE_NS) {
                 self.end_message(direction, at, false, ctx);
+                self.streams.of_mut(direction).is_settled = true;
             }
         }
+    }
+
+    /// Are these bytes of a response more of the one that was taken to have ended? Then no answer begins before another request does.
+    pub(super) fn goes_on_after_its_end(&self, direction: Direction, begins_turn: bool, data: &[u8]) -> bool {
+        let Phase::Speaking(speech) = &self.phase else { return false };
+        let stream = self.streams.of(direction);
+        let is_rest = stream.is_settled && stream.is_idle() && !begins_turn && self.pairing.open.is_empty();
+        is_rest && speech.part(direction) == Part::Response && speech.protocol.sniff(data) == Sniff::No
     }
 }
 

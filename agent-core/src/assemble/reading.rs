@@ -229,6 +229,9 @@ impl Connection {
     /// The first bytes of a piece may be the start of a message where none was expected.
     fn consider_start(&mut self, piece: Piece<'_>, ctx: &mut Context<'_>) {
         let direction = piece.direction;
+        if self.goes_on_after_its_end(direction, piece.begins_turn, piece.data) {
+            self.streams.of_mut(direction).state = State::Searching;
+        }
         let Phase::Speaking(speech) = &self.phase else { return };
         let part = speech.part(direction);
         let stream = self.streams.of(direction);

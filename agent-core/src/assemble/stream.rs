@@ -76,6 +76,8 @@ pub(super) struct Stream {
     pub(super) last_bytes: u64,
     /// A call ended with the tail, then: the message ended, unless more of it comes.
     pub(super) tail_at: Option<Nanos>,
+    /// The last message was taken to have ended so, only because no more of it came for a while.
+    pub(super) is_settled: bool,
 }
 
 impl Stream {
@@ -94,6 +96,7 @@ impl Stream {
             armed: None,
             last_bytes: 0,
             tail_at: None,
+            is_settled: false,
         }
     }
 
@@ -117,6 +120,7 @@ impl Stream {
     pub(super) fn begin(&mut self, at: Nanos, begins_turn: bool, last_at: Nanos, doubts: u32) {
         let seq = self.next.unwrap_or_default();
         self.first = First { seq, at, begins_turn, silence_ns: at.since(last_at), doubts };
+        self.is_settled = false;
     }
 
     /// A body begins.

@@ -116,6 +116,23 @@ fn the_next_request_ends_an_exchange_both_of_whose_bodies_were_not_seen() {
 }
 
 #[test]
+fn a_body_that_pauses_where_it_seems_to_end_costs_the_next_exchange_nothing() {
+    for pause in [0, 60_000_000] {
+        let mut duplex = Duplex::new();
+        duplex.echo().asks("0\r\nTrailer: yes\r\n\r\n", 0).answers("data: \r\n0\r\n\r\n", 0);
+        duplex.assembler.push(&Event::Tick { at: Nanos(1_000_000_000) }, &mut duplex.output);
+        assert_eq!(duplex.told(), [("/echo".to_owned(), Some(200))]);
+        duplex.at = 1_100_000_000;
+        duplex.answers("0\r\n\r\n more of it", 200_000).at += pause;
+        duplex.answers("bbbb", 100_000).answers("\r\n0\r\n\r\n", 0).at += pause;
+        duplex
+            .asks("GET /next HTTP/1.1\r\n\r\n", 0)
+            .answers("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", 0);
+        assert_eq!(duplex.told(), both(), "{pause}");
+    }
+}
+
+#[test]
 fn each_turn_that_is_not_copied_to_its_end_waits_for_its_own_tail() {
     let mut duplex = Duplex::new();
     duplex.echo();
