@@ -138,15 +138,10 @@ impl Agent {
         self.process.stdout.look(spans_of)
     }
 
-    /// Waits for the span; a failure names the nearest one.
+    /// Waits for the span; a failure names the nearest one, and what was lost.
     pub fn expect(&self, wanted: &Expected) -> Result<Span> {
-        self.expect_within(wanted, PATIENCE)
-    }
-
-    /// Waits for the span, but not as long.
-    pub fn expect_within(&self, wanted: &Expected, within: Duration) -> Result<Span> {
         let mut read = Read::default();
-        let found = self.process.stdout.wait(within, |lines| match read.more(lines) {
+        let found = self.process.stdout.wait(PATIENCE, |lines| match read.more(lines) {
             Err(error) => Some(Err(error)),
             Ok(()) => match read.spans.iter().find(|span| wanted.is(span)) {
                 Some(span) => Some(Ok(span.clone())),
@@ -156,8 +151,21 @@ impl Agent {
         match found {
             Some(Ok(span)) => Ok(span),
             Some(Err(error)) => Err(error.context(wanted.explain(&read.spans) + &self.process.last_words())),
-            None => bail!("{}{}", wanted.explain(&read.spans), self.stderr_tail()),
+            None => bail!("{}{}{}", wanted.explain(&read.spans), self.last_losses(), self.stderr_tail()),
         }
+    }
+
+    /// Ends the agent for what it has counted.
+    fn last_losses(&self) -> String {
+        if let Err(error) = self.process.signal(Signal::TERM) {
+            return format!("\n  what was lost is not known: {error:#}");
+        }
+        self.process.stderr.wait(PATIENCE, |lines| lines.closed.then_some(()));
+        let losses = self.process.stderr.look(|lines| {
+            let is_loss = |line: &&String| counter_of(line).is_some_and(|row| row.class == "loss");
+            lines.lines.iter().filter(is_loss).map(|line| format!("\n    {line}")).collect::<String>()
+        });
+        format!("\n  what was lost:{losses}")
     }
 
     /// Waits until there are that many such spans.

@@ -264,7 +264,7 @@ fn plays<'a>(kernel: &'a Kernel, args: &'a Args) -> Vec<(Option<&'a str>, Vec<&'
     by_kind.chain([(args.hook.as_deref(), usual)]).collect()
 }
 
-/// The work, in a guest that looks like a machine.
+/// The work, in a guest that looks like a machine. While it powers off no program can be read any more: the shell waits by itself.
 fn script(image: &Image, work: &str) -> Result<String> {
     Ok(format!(
         r#"export PATH='{path}' HOME=/root
@@ -277,7 +277,8 @@ mount -t securityfs securityfs /sys/kernel/security
 ip link set lo up
 {work}
 echo "== end"
-echo o >/proc/sysrq-trigger; sleep 10
+echo o >/proc/sysrq-trigger
+while :; do :; done
 "#,
         path = guest::search_path(),
         root = root()?.display(),
