@@ -80,6 +80,8 @@ pub struct Settings {
     pub max_trace_age_ns: u64,
     /// Whether being the only open request counts as evidence.
     pub only: bool,
+    /// How often a request that is still open is told by a span of its own; 0: never.
+    pub report_open_ns: u64,
 }
 
 impl Default for Settings {
@@ -98,6 +100,7 @@ impl Default for Settings {
             max_trace_spans: 10_000,
             max_trace_age_ns: 3_600_000_000_000,
             only: true,
+            report_open_ns: 0,
         }
     }
 }
@@ -113,6 +116,8 @@ pub struct Correlator {
     processes: Processes,
     peers: peer::Table,
     waits: Waits,
+    /// When open requests were last reported.
+    reported: Nanos,
 }
 
 impl Correlator {
@@ -135,6 +140,7 @@ impl Correlator {
             processes: Processes::default(),
             peers: peer::Table::new(hasher, &settings.local_addresses),
             waits: Waits::default(),
+            reported: Nanos(0),
             settings,
         }
     }
@@ -184,6 +190,7 @@ impl Correlator {
         self.confirm(out);
         self.stop_waiting(self.now, out);
         self.stop_patience(self.now, out);
+        self.report_open(out);
         self.counts.excluded += self.forest.take_excluded();
     }
 

@@ -30,6 +30,8 @@ pub enum Kind {
     Client,
     /// An incoming request.
     Server,
+    /// A time in which one of them was open.
+    Internal,
 }
 
 /// An attribute's value.
@@ -72,6 +74,8 @@ pub enum Evidence {
     Thread,
     /// Exactly one request was open in the process.
     Only,
+    /// The parent is the whole of which this is a part.
+    Part,
     /// No parent.
     Root,
 }

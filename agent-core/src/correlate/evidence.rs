@@ -3,6 +3,7 @@
 //! - [`wire`]: what do the request's own headers say?
 //! - [`peer`]: which request is the other end of this one?
 //! - [`goroutine`]: for which open request does this goroutine work?
+//! - [`handler`]: for which request of a shared connection was this goroutine created?
 //! - [`nginx`]: which request is nginx at on this connection?
 //! - [`context`]: which request does this context answer, or was it born for?
 //! - [`event_loop`]: for which open request does this part of an event loop's work run?
@@ -16,6 +17,7 @@ pub(super) mod event_loop;
 pub(super) mod only;
 pub(super) mod peer;
 pub(super) mod goroutine;
+pub(super) mod handler;
 pub(super) mod nginx;
 pub(super) mod thread;
 pub(super) mod wire;

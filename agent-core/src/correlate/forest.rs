@@ -5,6 +5,8 @@
 //! undecided call may still name it.
 //! **Invariant:** a parent that lives is emitted sooner or later (it ends, is cut short, or the agent stops), so nothing dangles.
 //! Not here: what is evidence (see `evidence`), who decides (see `client`, `server`).
+mod parts;
+
 use super::{
     Map, Unparented,
     evidence::wire::Received,
@@ -285,10 +287,8 @@ impl Forest {
 
     /// At the end of the agent: a span that others name is handed on although it has no end; whether it was.
     pub(super) fn emit_unfinished(&mut self, id: ExchangeId, at: Nanos, out: &mut Vec<Span>) -> bool {
-        let Some(node) = self.nodes.get(&id) else { return false };
-        let (true, Some(trace)) = (node.named, &node.trace) else { return false };
-        let mut span = span_of(node, &cut_short(id, at, End::Complete), trace, &self.rules);
-        span.attributes.push((Cow::Borrowed(keys::INCOMPLETE), Value::Strs(vec!["unfinished".to_owned()])));
+        let Some(node) = self.nodes.get(&id).filter(|node| node.named) else { return false };
+        let Some(span) = self.unfinished_span(node, at) else { return false };
         out.push(span);
         self.emitted += 1;
         if let Cause::Parent { exchange: Some(parent), .. } = node.cause
@@ -298,6 +298,14 @@ impl Forest {
         }
         self.nodes.remove(&id);
         true
+    }
+
+    /// The span of an exchange as if it had ended, if it has a trace.
+    fn unfinished_span(&self, node: &Node, at: Nanos) -> Option<Span> {
+        let unfinished = cut_short(node.opened.id, at, End::Complete);
+        let mut span = span_of(node, &unfinished, node.trace.as_ref()?, &self.rules);
+        span.attributes.push((Cow::Borrowed(keys::INCOMPLETE), Value::Strs(vec!["unfinished".to_owned()])));
+        Some(span)
     }
 
     /// An undecided call may name this exchange.

@@ -3,6 +3,7 @@
 //! | the call was asked for by | and | link |
 //! |---|---|---|
 //! | the goroutine that read an open request | it, or a descendant, answers that request | `task`, once losses would have been told |
+//! | the goroutine born to handle one of a shared connection | its `go` statement is believed there, and proven as a descendant's | likewise |
 //! | a descendant, before the response began | its sites are proven | `task`, likewise |
 //! | a descendant, before the response began | its sites have been shown good by others, and none spoke against it while held | `task` |
 //! | on a connection that calls share: a descendant that writes nothing else | as above | as above |
@@ -36,8 +37,16 @@ impl Correlator {
         let Some(process) = self.processes.get_mut(process) else { return };
         let (request, is_reader) = match process.goroutines.works_for(spawn.parent) {
             WorksFor::Read { id, .. } => (id, true),
-            WorksFor::Born(id) => (id, false),
-            WorksFor::Nobody | WorksFor::Several => return,
+            WorksFor::Born(id) => (id, process.goroutines.handles(spawn.parent)),
+            WorksFor::Several => return,
+            WorksFor::Nobody => {
+                if let Some((conn, request)) = process.goroutines.handlers.bear(spawn, at)
+                    && self.forest.get(request).is_some_and(|node| node.ended.is_none())
+                {
+                    process.goroutines.bear_handler(spawn, conn, request);
+                }
+                return;
+            }
         };
         match self.forest.get(request).map(|node| (node.opened.head_at, node.answering)) {
             Some((opened_at, None)) if opened_at <= at => process.goroutines.bear(spawn, request),
@@ -45,6 +54,15 @@ impl Correlator {
             Some((_, None)) => {}
             Some((_, Some(_))) | None if is_reader => {}
             Some((_, Some(_))) | None => process.goroutines.outlived(spawn.parent),
+        }
+    }
+
+    /// Who writes the response of a request that shares its connection tells whose connection it is.
+    pub(super) fn hear_writer(&mut self, answering: &Answering) {
+        let Some(conn) = self.forest.get(answering.id).map(|node| node.opened.conn) else { return };
+        let actor = answering.actor;
+        if let (Some(process), Some(writer)) = (self.processes.get_mut(actor.process), actor.goroutine()) {
+            process.goroutines.handlers.answered(conn, writer);
         }
     }
 
@@ -64,11 +82,12 @@ impl Correlator {
             Some(claim) => (claim.goroutine, claim.at),
             None => (opened.actor.goroutine()?, opened.at),
         };
+        let handles = process.goroutines.handles(goroutine);
         let (server, is_reader, alone) = match process.goroutines.works_for(goroutine) {
             WorksFor::Read { id, alone } => (id, true, alone),
             WorksFor::Born(id) => {
                 process.goroutines.acts(goroutine);
-                (id, false, true)
+                (id, handles, true)
             }
             WorksFor::Several => return Some(Err(Unparented::ThreadShared)),
             // What the process does by itself is still learned, for calls of which nobody says who asked.
@@ -90,7 +109,7 @@ impl Correlator {
             return Some(Err(Unparented::ThreadShared));
         }
         let ended = node.ended.is_some();
-        if !is_reader && begun {
+        if (!is_reader && begun) || (handles && ended) {
             process.goroutines.outlived(goroutine);
         }
         if ended || (begun && !is_reader) {
@@ -100,7 +119,7 @@ impl Correlator {
         if self.was_lost_since(opened.actor.process, head_at) {
             return Some(Err(Unparented::AfterLoss));
         }
-        let task = Some(Caller::Goroutine(CallingGoroutine { goroutine, at, is_reader }));
+        let task = Some(Caller::Goroutine(CallingGoroutine { goroutine, at, is_reader, handles }));
         let late = is_reader && begun;
         Some(Ok(Candidate { server, by_thread: false, by_only: false, late, task }))
     }
@@ -115,19 +134,34 @@ impl Correlator {
         out: &mut Vec<Span>,
     ) {
         let Some(process) = self.processes.get_mut(answering.actor.process) else { return };
+        // Of a shared connection's responses, some goroutine writes all.
+        let shared = self.forest.get(server).is_some_and(|node| node.opened.stream.is_some());
         let by_own =
             answering.actor.goroutine().is_some_and(|answerer| process.goroutines.is_of(answerer, server));
-        if !by_own {
+        if !by_own && !shared {
             return self.unparent(call, Unparented::AnsweredElsewhere, out);
         }
-        if caller.is_reader {
+        if caller.is_reader && !caller.handles {
             self.await_losses(call);
             return;
         }
-        if caller.at > answering.at {
+        if caller.at > answering.at && !caller.is_reader {
             process.goroutines.outlived(caller.goroutine);
             return self.unparent(call, Unparented::AfterAnswer, out);
         }
+        self.judge_standing(call, server, caller, out);
+    }
+
+    /// What goroutines born at the same `go` statements have shown decides now, or when the link was held.
+    fn judge_standing(
+        &mut self,
+        call: ExchangeId,
+        server: ExchangeId,
+        caller: CallingGoroutine,
+        out: &mut Vec<Span>,
+    ) {
+        let process = self.forest.get(call).map(|node| node.opened.actor.process);
+        let Some(process) = process.and_then(|process| self.processes.get(process)) else { return };
         match process.goroutines.standing(caller.goroutine, server) {
             Standing::Withdrawn => self.unparent(call, Unparented::TaskShared, out),
             Standing::Proven => self.await_losses(call),
@@ -146,7 +180,10 @@ impl Correlator {
     ) {
         let actor = self.forest.get(call).map(|node| node.opened.actor);
         let Some(process) = actor.and_then(|actor| self.processes.get_mut(actor.process)) else { return };
-        if in_full && process.goroutines.standing(caller.goroutine, server) != Standing::Withdrawn {
+        // A handler shows something only once its request is over.
+        let is_over = !caller.handles || self.forest.get(server).is_none_or(|node| node.ended.is_some());
+        let standing = process.goroutines.standing(caller.goroutine, server);
+        if in_full && is_over && standing != Standing::Withdrawn {
             process.goroutines.stood(caller.goroutine);
         }
         match process.goroutines.standing(caller.goroutine, server) {
@@ -169,9 +206,10 @@ impl Correlator {
         let ended_at = node.ended.as_ref().map(|ended| ended.at);
         let reader = node.opened.actor;
         let answerer = node.answering.map(|answering| answering.actor.goroutine());
-        let by_own = answerer.is_none_or(|answerer| answerer == reader.goroutine());
+        let by_own = caller.handles || answerer.is_none_or(|answerer| answerer == reader.goroutine());
         let inside = caller.is_reader && by_own && !gap && ended_at.is_some_and(|end| caller.at <= end);
         match (inside, answerer) {
+            (true, _) if caller.handles => self.judge_standing(call, server, caller, out),
             (true, _) => self.await_losses(call),
             (false, Some(_)) => self.unparent(call, Unparented::AfterAnswer, out),
             (false, None) => self.unparent(call, Unparented::Unanswered, out),
@@ -186,7 +224,8 @@ impl Correlator {
         caller: CallingGoroutine,
     ) -> Option<Unparented> {
         let standing = self.processes.get(process)?.goroutines.standing(caller.goroutine, server);
-        (!caller.is_reader && standing == Standing::Withdrawn).then_some(Unparented::TaskShared)
+        let is_judged = !caller.is_reader || caller.handles;
+        (is_judged && standing == Standing::Withdrawn).then_some(Unparented::TaskShared)
     }
 
     /// The caller had read a request that is still open and not answered, and no answer can have been missed.
@@ -198,7 +237,13 @@ impl Correlator {
             && node.ended.is_none()
             && !self.was_lost_since(process, node.opened.head_at)
             && self.processes.get(process).is_some_and(|process| {
-                process.goroutines.works_for(caller.goroutine) == WorksFor::Read { id: server, alone: true }
+                match process.goroutines.works_for(caller.goroutine) {
+                    WorksFor::Read { id, alone } => id == server && alone,
+                    WorksFor::Born(_) => {
+                        process.goroutines.standing(caller.goroutine, server) == Standing::Proven
+                    }
+                    WorksFor::Nobody | WorksFor::Several => false,
+                }
             })
     }
 }

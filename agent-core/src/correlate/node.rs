@@ -109,8 +109,10 @@ pub(super) struct CallingGoroutine {
     pub(super) goroutine: Goroutine,
     /// When it asked.
     pub(super) at: Nanos,
-    /// It had read the candidate; else it descends from the one that had.
+    /// It had read the candidate, or was born to handle it; else it descends from the one that had.
     pub(super) is_reader: bool,
+    /// It was born to handle it.
+    pub(super) handles: bool,
 }
 
 /// A request that was answered, and who did: the calls that were made for it are its family.
@@ -148,6 +150,8 @@ pub(super) struct Node {
     pub(super) emitted: bool,
     /// A span that names it as parent was handed on.
     pub(super) named: bool,
+    /// Until when it was reported to be open.
+    pub(super) reported: Option<Nanos>,
     /// Server: another request was open in the process at some time since it opened.
     pub(super) overlapped: bool,
     /// Server: nothing was open for a while before it opened.
@@ -177,6 +181,7 @@ impl Node {
             suppressed: false,
             emitted: false,
             named: false,
+            reported: None,
             overlapped: false,
             quiet: false,
             calls: SmallVec::new(),

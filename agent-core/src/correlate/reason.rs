@@ -13,6 +13,7 @@ counters! {
         task: "link", "spans", "Parent by goroutine or task.";
         thread: "link", "spans", "Parent is the request that the calling thread had read and then answered.";
         only: "link", "spans", "Parent was the only request open in the process.";
+        parts: "work", "spans", "Handed on for times in which a request was still open (correlate.report_open).";
         trace_only: "work", "spans", "The request's headers carry a trace id but no parent.";
         entry: "unparented", "spans", "Server: the request came to this node without context.";
         peer_unseen: "unparented", "spans", "Server: sent from this node, but the sender's end was not seen in time.";
@@ -142,7 +143,7 @@ impl Correlation {
             Evidence::Task => self.task += 1,
             Evidence::Thread => self.thread += 1,
             Evidence::Only => self.only += 1,
-            Evidence::Root => {}
+            Evidence::Root | Evidence::Part => {}
         }
     }
 
@@ -178,6 +179,7 @@ pub(super) fn evidence_name(evidence: Evidence) -> &'static str {
         Evidence::Task => "task",
         Evidence::Thread => "thread",
         Evidence::Only => "only",
+        Evidence::Part => "part",
         Evidence::Root => "root",
     }
 }

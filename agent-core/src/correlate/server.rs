@@ -65,6 +65,7 @@ impl Correlator {
 
     /// Enters the request into what its process has open; whether others are, and whether none was for a while.
     fn note_open(&mut self, opened: &Opened, received: &wire::Received) -> (bool, bool) {
+        let last_loss = self.last_loss(opened.actor.process);
         let Some(process) = self.processes.get_or_insert(opened.actor.process) else {
             return (true, false);
         };
@@ -74,12 +75,12 @@ impl Correlator {
         let shared = opened.stream.is_some();
         process.threads.read(opened.actor, opened.id, opened.conn, shared);
         process.shares |= shared;
+        if let Some(goroutine) = opened.actor.goroutine() {
+            process.goroutines.forget_old(self.now, self.settings.hold_ns);
+            process.goroutines.read(goroutine, opened, last_loss);
+        }
         // Who reads a connection that exchanges share is nobody's in particular.
         if !shared {
-            if let Some(goroutine) = opened.actor.goroutine() {
-                process.goroutines.forget_old(self.now, self.settings.hold_ns);
-                process.goroutines.read(goroutine, opened);
-            }
             if let Some(Task::Nginx(_)) = opened.actor.task {
                 process.nginx.opened(opened.conn, opened.id);
             }
@@ -150,7 +151,9 @@ impl Correlator {
     /// A response begins: who writes it tells whether the calls made by the reader were made for this request.
     pub(super) fn answer_server(&mut self, answering: Answering, out: &mut Vec<Span>) {
         let shared = self.forest.get(answering.id).is_some_and(|node| node.opened.stream.is_some());
-        if !shared {
+        if shared {
+            self.hear_writer(&answering);
+        } else {
             self.answer_in_context(&answering, out);
         }
         let Some(node) = self.forest.get_mut(answering.id) else { return };
@@ -217,7 +220,9 @@ impl Correlator {
             process.open.remove(id, ended_at);
             process.threads.ended(reader, id);
             if let Some(goroutine) = reader.goroutine() {
-                process.goroutines.ended(goroutine, id, answered.then_some(ended_at));
+                // Who handles a request that its client gave up may go on, and that says nothing.
+                let kept = answered && (is_in_order(ended.end) || node.opened.stream.is_none());
+                process.goroutines.ended(goroutine, id, kept.then_some(ended_at));
             }
             if let Some(Task::Nginx(_)) = reader.task {
                 process.nginx.ended(node.opened.conn, id, is_in_order(ended.end));

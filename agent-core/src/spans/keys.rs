@@ -2,7 +2,7 @@
 //!
 //! | key | on | values |
 //! |---|---|---|
-//! | [`EVIDENCE`] | spans with a parent | `wire`, `peer`, `task`, `thread`, `only` (design §5.1) |
+//! | [`EVIDENCE`] | spans with a parent | `wire`, `peer`, `task`, `thread`, `only` (design §5.1), `part` (a time in which its parent was open) |
 //! | [`UNPARENTED`] | spans without one, unless they are how a request entered the node | a reason, as in the counters of `correlate` |
 //! | [`INCOMPLETE`] | spans of which a part was not seen | list of `request_head`, `response_head`, `request_end`, `response_end`, `evicted`, `unfinished` |
 //!

@@ -58,6 +58,7 @@ pub(super) fn config(
             max_trace_spans: settings.correlate_max_trace_spans.value,
             max_trace_age: settings.correlate_max_trace_age.value,
             only: settings.correlate_only.value,
+            report_open: settings.correlate_report_open.value,
         },
         redact: redact(&settings),
         sample: Sample {

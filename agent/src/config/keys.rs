@@ -89,6 +89,11 @@ keys! {
     correlate_only: bool = "correlate.only", ["WIRESPAN_ONLY"], None, "true", "", "", any, false,
         "Whether being the only open request of a process counts as evidence that it caused a call.";
 
+    correlate_report_open: Duration = "correlate.report_open", ["WIRESPAN_REPORT_OPEN"], None, "0s", "duration", "30s",
+        zero_or_within(SECOND, DAY), false,
+        "How often a request that stays open, such as a stream, is told before it ends: by a span of kind internal for each such time, whose parent \
+         is the span that the request becomes in the end. 0s: never.";
+
     redact_query: Query = "redact.query", ["WIRESPAN_QUERY"], None, "keys", "drop, keys or values", "", any, false,
         "How much of a query string leaves the node: nothing, its keys, or its values too, except those of credentials.";
     redact_query_keep: Vec<String> = "redact.query_keep", ["WIRESPAN_QUERY_KEEP"], None, "", "query keys", "[page, sort]", any, false,
@@ -185,6 +190,13 @@ fn within<T: Knob + PartialOrd>(least: T, most: T) -> impl Fn(&T) -> Result<(), 
     move |value| match (value < &least, value > &most) {
         (false, false) => Ok(()),
         _ => Err(format!("expected {} to {}, found {}", plain(&least), plain(&most), plain(value))),
+    }
+}
+
+fn zero_or_within(least: Duration, most: Duration) -> impl Fn(&Duration) -> Result<(), String> {
+    move |value| match value.is_zero() {
+        true => Ok(()),
+        false => within(least, most)(value).map_err(|refusal| format!("{refusal}, or 0s")),
     }
 }
 

@@ -80,6 +80,8 @@ pub struct Correlate {
     pub max_trace_age: Duration,
     /// Whether being the only open request is evidence.
     pub only: bool,
+    /// How often a request that is still open is told; zero: never.
+    pub report_open: Duration,
 }
 
 /// For `sample`.

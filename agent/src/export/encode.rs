@@ -59,5 +59,6 @@ fn kind(span: &Span) -> SpanKind {
     match span.kind {
         Kind::Client => SpanKind::Client,
         Kind::Server => SpanKind::Server,
+        Kind::Internal => SpanKind::Internal,
     }
 }

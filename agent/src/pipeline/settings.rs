@@ -48,6 +48,7 @@ pub(super) fn correlate(config: &Config, local_addresses: Vec<IpAddr>) -> correl
         max_trace_spans: config.correlate.max_trace_spans,
         max_trace_age_ns: nanos(config.correlate.max_trace_age),
         only: config.correlate.only,
+        report_open_ns: nanos(config.correlate.report_open),
         ..correlate::Settings::default()
     }
 }

@@ -32,7 +32,7 @@ const CLASSES: [Class; 6] = [
         rows: &["node-http", "node-fetch", "node-axios", "node-undici", "node-cluster", "node-waits"],
     },
     Class { name: "Node, user queues", promise: 0.85, rows: &["node-mix"] },
-    Class { name: "Go", promise: 0.99, rows: &["go", "go-streams"] },
+    Class { name: "Go", promise: 0.99, rows: &["go", "go-streams", "go-all-streams"] },
     Class { name: "nginx", promise: 0.99, rows: &["nginx", "nginx-brief"] },
 ];
 

@@ -17,7 +17,7 @@ pub struct Runtime {
     pub rules: Rules,
     /// What it does besides: `poll` calls the leaf on nobody's behalf while requests come, from a worker that the first
     /// request starts; `after` makes one more call when a request was answered; `queue` has three workers, started by the
-    /// first request, make the calls of all; `executor` has a pool of threads make them; `streams` calls the leaf on connections that calls share (HTTP/2); `waits` waits in many ways; `mutex` makes calls one at a time.
+    /// first request, make the calls of all; `executor` has a pool of threads make them; `streams` calls the leaf on connections that calls share (HTTP/2), `all-streams` everybody; `waits` waits in many ways; `mutex` makes calls one at a time.
     pub habit: &'static str,
     /// An observed client that pipelines, and the leaf, each in a network of its own, with translation between them.
     pub translated: bool,
@@ -219,6 +219,7 @@ pub const RUNTIMES: &[Runtime] = &[
         ..NOTHING
     },
     Runtime { name: "go-streams", habit: "streams", start: go, ..NOTHING },
+    Runtime { name: "go-all-streams", habit: "all-streams", start: go, ..NOTHING },
     Runtime { name: "go-poll", habit: "poll", start: go, ..NOTHING },
     Runtime { name: "go-after", habit: "after", start: go, ..NOTHING },
     Runtime { name: "go-queue", habit: "queue", rules: QUEUED, start: go, ..NOTHING },

@@ -4,6 +4,7 @@ mod calls;
 mod curl;
 mod joined;
 mod late;
+mod long;
 mod stacks;
 
 use super::scenes;
@@ -21,6 +22,7 @@ use busy::{
 };
 use calls::every_stack_has_methods_statuses_and_durations_at_both_ends;
 use joined::every_stack_is_joined_on_its_way_without_a_wrong_name;
+use long::a_long_stream_is_told_as_it_goes;
 use std::{collections::BTreeMap, fs, path::Path};
 
 scenes! { "http2":
@@ -29,6 +31,7 @@ scenes! { "http2":
     a_connection_that_is_older_than_the_agent_gets_no_wrong_name,
     an_upload_costs_as_many_records_whatever_its_size,
     every_stack_has_methods_statuses_and_durations_at_both_ends,
+    a_long_stream_is_told_as_it_goes,
     every_stack_is_joined_on_its_way_without_a_wrong_name,
 }
 

@@ -16,8 +16,11 @@
 //! a [`Claim`] says who asked: it holds for the next request of its connection. On a connection that calls share, the client of
 //! net/http has a goroutine of its own write each request, created by whoever asked: a descendant like any other. There a goroutine
 //! that writes a second request is no such one, and the first request of each connection shows only that it has a writer.
+//! Where requests share a connection the goroutine that handles one is known by its birth (see `handler`): it works for it like a
+//! reader, until the response has ended, and its `go` statement is judged like any other's.
 //! What cannot be known: work handed over a channel to a goroutine that was there before, work of goroutines born before the agent
 //! looked, and work left behind when the response had begun.
+use super::handler::{Certainty, Handlers};
 use crate::{
     correlate::Map,
     event::{ConnId, Nanos, Spawn},
@@ -99,6 +102,8 @@ struct Born {
     counted: bool,
     /// It has written a request to a connection that calls share.
     wrote: bool,
+    /// It handles the request, which came on this connection, that requests share.
+    handles: Option<ConnId>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -128,11 +133,22 @@ pub(in crate::correlate) struct Goroutines {
     pub(in crate::correlate) claimed: u64,
     /// Births of descendants ever seen.
     pub(in crate::correlate) births: u64,
+    /// Connections that requests share.
+    pub(in crate::correlate) handlers: Handlers,
 }
 
 impl Goroutines {
-    /// A goroutine read a request.
-    pub(in crate::correlate) fn read(&mut self, goroutine: Goroutine, opened: &Opened) {
+    /// A goroutine read a request. Who reads those of a connection that they share works for none of them.
+    /// `lost_at`: when records were last known to be lost.
+    pub(in crate::correlate) fn read(
+        &mut self,
+        goroutine: Goroutine,
+        opened: &Opened,
+        lost_at: Option<Nanos>,
+    ) {
+        if opened.stream.is_some() {
+            return self.handlers.opened(opened, goroutine, lost_at);
+        }
         let read = Read { id: opened.id, conn: opened.conn, at: opened.head_at };
         self.read.entry(goroutine).or_default().push(read);
     }
@@ -189,7 +205,9 @@ impl Goroutines {
             self.writers.clear();
         }
         let before = self.writers.insert(conn, goroutine);
-        let Some(born) = self.born.get_mut(&goroutine) else { return false };
+        let Some(born) = self.born.get_mut(&goroutine).filter(|born| born.handles.is_none()) else {
+            return false;
+        };
         if std::mem::replace(&mut born.wrote, true) {
             self.outlived(goroutine);
             return false;
@@ -215,18 +233,29 @@ impl Goroutines {
 
     /// A goroutine was born while its parent worked for a request whose response had not begun.
     pub(in crate::correlate) fn bear(&mut self, spawn: Spawn, request: ExchangeId) {
-        self.births += 1;
         self.acts(spawn.parent);
+        self.remember(spawn, request, None);
+    }
+
+    /// A goroutine was born to handle a request of a connection that requests share.
+    pub(in crate::correlate) fn bear_handler(&mut self, spawn: Spawn, conn: ConnId, request: ExchangeId) {
+        self.remember(spawn, request, Some(conn));
+    }
+
+    fn remember(&mut self, spawn: Spawn, request: ExchangeId, handles: Option<ConnId>) {
+        self.births += 1;
         if self.sites.len() >= SITES_MAX && !self.sites.contains_key(&spawn.site) {
             return;
         }
         let site = self.sites.entry(spawn.site).or_default();
         site.births = site.births.saturating_add(1);
-        let is_quiet = site.births > QUIET_BIRTHS && !site.acts;
+        // A server may be asked nothing but for its health for a long time.
+        let is_quiet = handles.is_none() && site.births > QUIET_BIRTHS && !site.acts;
         if is_quiet || self.born.len() >= BORN_MAX {
             return;
         }
-        let born = Born { request, parent: spawn.parent, site: spawn.site, counted: false, wrote: false };
+        let (parent, site) = (spawn.parent, spawn.site);
+        let born = Born { request, parent, site, counted: false, wrote: false, handles };
         if self.born.insert(spawn.goroutine, born).is_none() {
             self.families.entry(request).or_default().push(spawn.goroutine);
         }
@@ -280,13 +309,24 @@ impl Goroutines {
                 };
             };
             let site = self.sites.get(&born.site).copied().unwrap_or_default();
-            if site.withdrawn {
-                return Standing::Withdrawn;
+            let certainty = match born.handles {
+                Some(conn) => self.handlers.is_certain(conn, request, born.site),
+                None => Certainty::Yes,
+            };
+            match certainty {
+                Certainty::No => return Standing::Withdrawn,
+                _ if site.withdrawn => return Standing::Withdrawn,
+                Certainty::NotYet => worst = 0,
+                Certainty::Yes => worst = worst.min(site.proofs),
             }
-            worst = worst.min(site.proofs);
             next = born.parent;
         }
         Standing::Unknown
+    }
+
+    /// Whether a goroutine was born to handle its request: it does until the response has ended.
+    pub(in crate::correlate) fn handles(&self, goroutine: Goroutine) -> bool {
+        self.born.get(&goroutine).is_some_and(|born| born.handles.is_some())
     }
 
     /// Whether a goroutine works, or worked, for a request.

@@ -389,6 +389,7 @@ fn render_span(span: &Span, trace: &[&Span], depth: usize, text: &mut String) {
     let kind = match span.kind {
         Kind::Server => "server",
         Kind::Client => "client",
+        Kind::Internal => "internal",
     };
     let why = match attribute(span, keys::EVIDENCE).or_else(|| attribute(span, keys::UNPARENTED)) {
         Some(why) if span.parent_id.is_some() => why,

@@ -181,16 +181,23 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for range peers {
+	var streams http.Protocols
+	streams.SetUnencryptedHTTP2(true)
+	for n := range peers {
 		// Towards others more connections are opened than are kept.
-		clients = append(clients, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: pool}})
+		transport := &http.Transport{MaxIdleConnsPerHost: pool}
+		isLeaf := n == len(peers)-1
+		if isLeaf {
+			transport.MaxConnsPerHost = pool
+		}
+		if habit == "all-streams" || habit == "streams" && isLeaf {
+			transport.Protocols = &streams
+		}
+		clients = append(clients, &http.Client{Transport: transport})
 	}
-	leaf := &http.Transport{MaxIdleConnsPerHost: pool, MaxConnsPerHost: pool}
-	if habit == "streams" {
-		leaf.Protocols = new(http.Protocols)
-		leaf.Protocols.SetUnencryptedHTTP2(true)
-	}
-	clients[len(peers)-1].Transport = leaf
+	both := streams
+	both.SetHTTP1(true)
 	http.HandleFunc("/t/", handle)
-	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
+	server := http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), Protocols: &both}
+	log.Fatal(server.ListenAndServe())
 }

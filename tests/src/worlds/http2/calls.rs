@@ -5,7 +5,11 @@ use super::{
     World, curl, late,
     stacks::{HEADER, Row, STACKS, Stack, method, status},
 };
-use crate::{agent::Agent, span::Span, world::App};
+use crate::{
+    agent::{Agent, Start},
+    span::Span,
+    world::App,
+};
 use anyhow::{Context, Result, ensure};
 use std::{collections::BTreeMap, fmt::Write, path::Path, time::Duration};
 
@@ -105,12 +109,17 @@ fn judge(called: &Called, spans: &[Span], slack: Duration, table: &mut Table) ->
 
 /// The agent, for all servers and whoever may call them.
 pub(super) fn observe(world: &World, servers: &[(Stack, App)]) -> Result<Agent> {
+    observing(world, servers)?.start()
+}
+
+/// The same, not started yet.
+pub(super) fn observing(world: &World, servers: &[(Stack, App)]) -> Result<Start> {
     let mut start = world.agent()?.env("WIRESPAN_REQUEST_HEADERS", HEADER);
     for (stack, app) in servers {
         start = start.port(app.port).exe(&executable(&stack.program()?)?);
     }
     start = start.exe(&executable(curl::NAME.as_ref())?);
-    start.into_file(world.scratch().join("spans.jsonl")).start()
+    Ok(start.into_file(world.scratch().join("spans.jsonl")))
 }
 
 /// The file that is executed: what the agent finds callers by.
@@ -147,7 +156,8 @@ fn call(pairs: &[(Stack, Stack, App)]) -> Result<Vec<Called>> {
     })
 }
 
-fn find<'a>(spans: &'a [Span], row: &Row, kind: &str) -> Option<&'a Span> {
+/// The one span of a call at this end.
+pub(super) fn find<'a>(spans: &'a [Span], row: &Row, kind: &str) -> Option<&'a Span> {
     let key = format!("http.request.header.{HEADER}");
     let id = format!("[{}]", row.id);
     let mut found = spans.iter().filter(|span| span.kind == kind && span.attribute(&key) == id);
