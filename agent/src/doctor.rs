@@ -97,15 +97,15 @@ impl Report {
 /// Looks at this machine, and in Kubernetes asks the API server what the agent would. Loads programs and unloads them again; observes nobody.
 pub fn examine(settings: &Settings, kubernetes: Option<&kubernetes::Settings>) -> Report {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-    let (reports, kept, error) = match attach::survey(settings) {
+    let (reports, keeps, error) = match attach::survey(settings) {
         Ok(mut survey) => {
-            let kept = kept(&mut || survey.rehearse()).ok();
-            (survey.reports, kept, None)
+            let keeps = kept(&mut || survey.rehearse()).ok();
+            (survey.reports, keeps, None)
         }
         Err(error) => (Vec::new(), None, Some(chain(&error))),
     };
     let not_read = not_read(&reports);
-    let mut checks = checks(Path::new("/"), settings, refuses_probes(&reports), kept);
+    let mut checks = checks(Path::new("/"), settings, refuses_probes(&reports), keeps);
     checks.extend(kubernetes.into_iter().flat_map(kubernetes::check).map(|asked| Check {
         name: asked.name,
         ok: asked.ok,
@@ -168,7 +168,7 @@ fn checks(
     root: &Path,
     settings: &Settings,
     refuses_probes: bool,
-    kept: Option<CapabilitySet>,
+    keeps: Option<CapabilitySet>,
 ) -> Vec<Check> {
     let held = capabilities::held(&fs::read_to_string(root.join("proc/self/status")).unwrap_or_default());
     let admin = without_admin(root, refuses_probes);
@@ -178,7 +178,7 @@ fn checks(
             let is_held = row.is_held(&held);
             let is_admin = row.number == capabilities::SYS_ADMIN;
             let detail = match (is_held, is_admin, admin.is_empty()) {
-                (true, ..) => format!("held{}", later(row.number, &held, kept)),
+                (true, ..) => format!("held{}", later(row.number, &held, keeps)),
                 (false, true, true) => "missing, and not needed here".to_owned(),
                 (false, true, false) => format!("missing: {}; here {}", row.lost, admin.join("; ")),
                 (false, false, _) => format!("missing: {}", row.lost),
@@ -199,8 +199,8 @@ fn checks(
 }
 
 /// What becomes of a capability that is held: what another holds in its place becomes what that one does.
-fn later(number: u32, held: &BTreeSet<u32>, kept: Option<CapabilitySet>) -> &'static str {
-    match kept.filter(|_| held.contains(&number)).map(|kept| kept.contains(kept::bit(number))) {
+fn later(number: u32, held: &BTreeSet<u32>, keeps: Option<CapabilitySet>) -> &'static str {
+    match keeps.filter(|_| held.contains(&number)).map(|keeps| keeps.contains(kept::bit(number))) {
         Some(true) => ", and kept while running",
         Some(false) => ", and let go after the start",
         None => "",

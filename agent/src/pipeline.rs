@@ -26,8 +26,8 @@ use crate::{
     telemetry::Snapshot,
 };
 use observer::Observer;
-use start::Begun;
 use rustix::time::{ClockId, clock_gettime};
+use start::Begun;
 use std::{
     io,
     os::{

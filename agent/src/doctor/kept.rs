@@ -32,7 +32,7 @@ fn choose(
     held: CapabilitySet,
     mut is_enough: impl FnMut(&Capability, CapabilitySet) -> io::Result<bool>,
 ) -> io::Result<CapabilitySet> {
-    let mut kept = CAPABILITIES.iter().filter_map(|row| in_place(row, held)).collect();
+    let mut kept: CapabilitySet = CAPABILITIES.iter().filter_map(|row| in_place(row, held)).collect();
     // Those that hold others stand behind them.
     for row in CAPABILITIES.iter().rev().filter(|row| row.later == Later::Tried) {
         let less = kept.difference(bit(row.number));

@@ -7,8 +7,9 @@ use crate::{attach::Kernel, config::Config, doctor, events::Ring, explain::serve
 use rustix::{
     io,
     thread::{
-        CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
-        remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
+        CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
+        clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
+        set_no_new_privs,
     },
 };
 use std::{os::unix::net::UnixListener, path::Path};
