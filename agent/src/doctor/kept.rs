@@ -32,6 +32,11 @@ fn choose(
     held: CapabilitySet,
     mut is_enough: impl FnMut(&Capability, CapabilitySet) -> io::Result<bool>,
 ) -> io::Result<CapabilitySet> {
+    // Whoever may not trace everybody sees the processes that have no more than itself: with less, it would see fewer. Source:
+    // security/commoncap.c `cap_ptrace_access_check` (v6.18).
+    if !held.contains(CapabilitySet::SYS_PTRACE) {
+        return Ok(held);
+    }
     let mut kept: CapabilitySet = CAPABILITIES.iter().filter_map(|row| in_place(row, held)).collect();
     // Those that hold others stand behind them.
     for row in CAPABILITIES.iter().rev().filter(|row| row.later == Later::Tried) {
@@ -85,12 +90,19 @@ mod tests {
         let all = ALWAYS | LOADS | CapabilitySet::SYS_ADMIN;
         assert_eq!(kept_where(&[], CapabilitySet::all()), all);
         assert_eq!(kept_where(&[], all), all);
-        assert_eq!(kept_where(&[], CapabilitySet::SYS_PTRACE), CapabilitySet::SYS_PTRACE);
+        let other = CapabilitySet::SYS_PTRACE | CapabilitySet::NET_ADMIN;
+        assert_eq!(kept_where(&[], other), CapabilitySet::SYS_PTRACE);
+    }
+
+    #[test]
+    fn who_sees_by_having_no_less_than_others_lets_go_of_nothing() {
+        let held = CapabilitySet::all().difference(CapabilitySet::SYS_PTRACE);
+        assert_eq!(kept_where(&[CapabilitySet::SYS_ADMIN], held), held);
     }
 
     #[test]
     fn what_holds_a_missing_one_is_kept_in_its_place() {
-        let held = CapabilitySet::DAC_OVERRIDE | CapabilitySet::SYS_ADMIN;
+        let held = CapabilitySet::DAC_OVERRIDE | CapabilitySet::SYS_ADMIN | CapabilitySet::SYS_PTRACE;
         assert_eq!(kept_where(&[CapabilitySet::SYS_ADMIN], held), held);
     }
 }
