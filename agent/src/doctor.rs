@@ -99,7 +99,7 @@ pub fn examine(settings: &Settings, kubernetes: Option<&kubernetes::Settings>) -
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let (reports, keeps, error) = match attach::survey(settings) {
         Ok(mut survey) => {
-            let keeps = kept(&mut || survey.rehearse()).ok();
+            let keeps = kept(&mut |with_probe| survey.rehearse(with_probe)).ok();
             (survey.reports, keeps, None)
         }
         Err(error) => (Vec::new(), None, Some(chain(&error))),

@@ -179,12 +179,12 @@ impl Kernel {
         &self.report
     }
 
-    /// Does once what a running agent asks of the kernel, to see whether it may.
+    /// Does once what a running agent asks of the kernel, to see whether it may: looks at a map, and if so wanted probes a program.
     ///
     /// # Errors
     /// What the kernel refuses, in words.
-    pub fn rehearse(&mut self) -> Result<(), String> {
-        rehearse(&mut self.ebpf)
+    pub fn rehearse(&mut self, with_probe: bool) -> Result<(), String> {
+        rehearse(&mut self.ebpf, with_probe)
     }
 
     /// The kind of socket plane in use.
@@ -211,8 +211,8 @@ impl Survey {
     ///
     /// # Errors
     /// What the kernel refuses, in words.
-    pub fn rehearse(&mut self) -> Result<(), String> {
-        rehearse(self.loader.ebpf_mut())
+    pub fn rehearse(&mut self, with_probe: bool) -> Result<(), String> {
+        rehearse(self.loader.ebpf_mut(), with_probe)
     }
 }
 

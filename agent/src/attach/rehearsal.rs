@@ -13,8 +13,11 @@ use aya::{
 };
 
 /// Says what failed. Without a program for places in programs, nothing but maps is ever asked for.
-pub(in crate::attach) fn rehearse(ebpf: &mut Ebpf) -> Result<(), String> {
+pub(in crate::attach) fn rehearse(ebpf: &mut Ebpf, with_probe: bool) -> Result<(), String> {
     look(ebpf)?;
+    if !with_probe {
+        return Ok(());
+    }
     ebpf.programs_mut().find_map(|(_, program)| loaded(program)).map_or(Ok(()), probe)
 }
 

@@ -10,15 +10,17 @@ use rustix::{
 };
 use tracing::debug;
 
-/// What to keep of this thread's effective capabilities. `rehearse` does once what a running agent does, or says why it cannot.
+/// What to keep of this thread's effective capabilities. `rehearse` does once what a running agent does, if it is told so with a probe in
+/// a program, or says why it cannot.
 ///
 /// # Errors
 /// When the kernel does not let this thread do with less.
-pub(crate) fn kept(rehearse: &mut dyn FnMut() -> Result<(), String>) -> io::Result<CapabilitySet> {
+pub(crate) fn kept(rehearse: &mut dyn FnMut(bool) -> Result<(), String>) -> io::Result<CapabilitySet> {
     let all = capabilities(None)?;
     choose(all.effective, |row, less| {
         set_capabilities(None, CapabilitySets { effective: less, ..all })?;
-        let done = rehearse();
+        // What another holds, probes do not ask for; and to take one away again takes the kernel long when it is busy.
+        let done = rehearse(row.within.is_none());
         set_capabilities(None, all)?;
         if let Err(reason) = &done {
             debug!(capability = row.name, reason, "needed while running");

@@ -37,7 +37,7 @@ pub(super) fn begin(config: &Config, recording: Option<&Path>) -> Result<Begun, 
     let bound = server::bind(&config.agent.socket).inspect_err(|error| {
         warn!(%error, socket = %config.agent.socket.display(), "`wirespan explain` cannot ask this agent");
     });
-    let let_go = doctor::kept(&mut || kernel.rehearse()).and_then(keep);
+    let let_go = doctor::kept(&mut |with_probe| kernel.rehearse(with_probe)).and_then(keep);
     if let Err(error) = let_go {
         warn!(%error, "cannot let go of all privileges that are not needed any more");
     }
