@@ -18,13 +18,14 @@ pub mod python;
 mod policies;
 mod processes;
 mod pythons;
+mod rehearsal;
 mod report;
 mod tracefs;
 mod uprobes;
 
 pub use self::{
     hooks::{HookId, Kind},
-    kernel::{Error, FollowExec, Kernel, Settings, survey},
+    kernel::{Error, FollowExec, Kernel, Settings, Survey, survey},
     losses::{Misses, ProgramCount},
     processes::Runtime,
     report::{HookReport, Outcome, ProgramReport, VariantReport},

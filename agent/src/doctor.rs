@@ -3,10 +3,12 @@
 //! Shape: probes → [`Report`], as text or JSON. Every variant is tried by loading it, never by the kernel's version.
 //! Not here: one process (see `explain`).
 mod capabilities;
+mod kept;
 mod sight;
 
+pub(crate) use self::kept::kept;
 pub use self::{
-    capabilities::{CAPABILITIES, Capability},
+    capabilities::{CAPABILITIES, Capability, Later},
     sight::{SIGHTS, Seen, Sight},
 };
 
@@ -14,8 +16,9 @@ use crate::{
     attach::{self, HookId, HookReport, Outcome, ProgramReport, Settings, hooks::HOOKS},
     kubernetes,
 };
+use rustix::thread::CapabilitySet;
 use serde::Serialize;
-use std::{fmt, fs, path::Path};
+use std::{collections::BTreeSet, fmt, fs, path::Path};
 
 /// A yes or no with its meaning.
 #[derive(Clone, Debug, Serialize)]
@@ -94,12 +97,15 @@ impl Report {
 /// Looks at this machine, and in Kubernetes asks the API server what the agent would. Loads programs and unloads them again; observes nobody.
 pub fn examine(settings: &Settings, kubernetes: Option<&kubernetes::Settings>) -> Report {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-    let (reports, error) = match attach::survey(settings) {
-        Ok(reports) => (reports, None),
-        Err(error) => (Vec::new(), Some(chain(&error))),
+    let (reports, keeps, error) = match attach::survey(settings) {
+        Ok(mut survey) => {
+            let keeps = kept(&mut |with_probe| survey.rehearse(with_probe)).ok();
+            (survey.reports, keeps, None)
+        }
+        Err(error) => (Vec::new(), None, Some(chain(&error))),
     };
     let not_read = not_read(&reports);
-    let mut checks = checks(Path::new("/"), settings, refuses_probes(&reports));
+    let mut checks = checks(Path::new("/"), settings, refuses_probes(&reports), keeps);
     checks.extend(kubernetes.into_iter().flat_map(kubernetes::check).map(|asked| Check {
         name: asked.name,
         ok: asked.ok,
@@ -158,7 +164,12 @@ fn program(report: ProgramReport) -> Program {
     Program { name: report.name, verified_instructions: report.verified_instructions, load_us }
 }
 
-fn checks(root: &Path, settings: &Settings, refuses_probes: bool) -> Vec<Check> {
+fn checks(
+    root: &Path,
+    settings: &Settings,
+    refuses_probes: bool,
+    keeps: Option<CapabilitySet>,
+) -> Vec<Check> {
     let held = capabilities::held(&fs::read_to_string(root.join("proc/self/status")).unwrap_or_default());
     let admin = without_admin(root, refuses_probes);
     let mut checks: Vec<Check> = CAPABILITIES
@@ -167,7 +178,7 @@ fn checks(root: &Path, settings: &Settings, refuses_probes: bool) -> Vec<Check> 
             let is_held = row.is_held(&held);
             let is_admin = row.number == capabilities::SYS_ADMIN;
             let detail = match (is_held, is_admin, admin.is_empty()) {
-                (true, ..) => "held".to_owned(),
+                (true, ..) => format!("held{}", later(row.number, &held, keeps)),
                 (false, true, true) => "missing, and not needed here".to_owned(),
                 (false, true, false) => format!("missing: {}; here {}", row.lost, admin.join("; ")),
                 (false, false, _) => format!("missing: {}", row.lost),
@@ -185,6 +196,15 @@ fn checks(root: &Path, settings: &Settings, refuses_probes: bool) -> Vec<Check> 
     };
     checks.push(Check { name: "lockdown".into(), ok: mode != "confidentiality", detail: detail.into() });
     checks
+}
+
+/// What becomes of a capability that is held: what another holds in its place becomes what that one does.
+fn later(number: u32, held: &BTreeSet<u32>, keeps: Option<CapabilitySet>) -> &'static str {
+    match keeps.filter(|_| held.contains(&number)).map(|keeps| keeps.contains(kept::bit(number))) {
+        Some(true) => ", and kept while running",
+        Some(false) => ", and let go after the start",
+        None => "",
+    }
 }
 
 /// The kernel lets this process probe no place in programs.
@@ -295,7 +315,7 @@ mod tests {
     #[test]
     fn a_machine_without_btf_is_told_what_that_costs() {
         let folder = tempfile::tempdir().unwrap();
-        let btf = checks(folder.path(), &Settings::default(), false)
+        let btf = checks(folder.path(), &Settings::default(), false, None)
             .into_iter()
             .find(|check| check.name == "BTF")
             .unwrap();

@@ -1,14 +1,16 @@
 //! The whole agent on one screen: who runs where, what connects them, and how it ends.
 //!
-//! Shape: [`run`] starts the exporters on a small runtime and the [`observer`] on a thread of its own; spans go from the one to the
-//! others through each exporter's bounded queue (drop oldest, counted), questions come back through a channel of 16 (refused), and what
-//! the API server tells through one of 256 (its watch waits).
+//! Shape: [`run`] loads the kernel side and lets go of the privileges that only that needs, then starts the exporters on a small
+//! runtime and the [`observer`] on a thread of its own; spans go from the one to the others through each exporter's bounded queue
+//! (drop oldest, counted), questions come back through a channel of 16 (refused), and what the API server tells through one of 256
+//! (its watch waits).
 //! Not here: what any room does.
 mod core;
 mod observer;
 mod passed;
 mod replay;
 mod settings;
+mod start;
 mod told;
 mod waiting;
 
@@ -20,11 +22,12 @@ use crate::{
     config::{Config, Source, System},
     explain::server,
     export, kubernetes,
-    recording::{self, Meta, Writer},
+    recording::{self, Meta},
     telemetry::Snapshot,
 };
 use observer::Observer;
 use rustix::time::{ClockId, clock_gettime};
+use start::Begun;
 use std::{
     io,
     os::{
@@ -47,7 +50,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 /// Questions that wait for the observer; more are refused.
 const QUESTIONS: usize = 16;
@@ -82,24 +85,21 @@ pub fn run(config: &Config, recording: Option<&Path>) -> Result<Snapshot, Error>
     if let Err(error) = rustix::process::nice(NICE) {
         debug!(%error, "cannot take precedence over a saturated machine");
     }
+    let Begun { kernel, ring, recorder, socket, keeps } = start::begin(config, recording)?;
     let runtime = runtime()?;
     let _inside = runtime.enter();
     let exporters = Arc::new(export::start(&settings::export(config))?);
-    let recorder = recording.map(|path| Writer::create(path, &meta())).transpose()?;
     let cluster = settings::kubernetes(config).map(kubernetes::start).transpose()?;
-    let (mut observer, ring) = Observer::new(config, Arc::clone(&exporters), recorder, cluster)?;
+    let mut observer = Observer::new(config, kernel, recorder, Arc::clone(&exporters), cluster);
     let (questions, asked) = mpsc::channel(QUESTIONS);
-    match server::bind(&config.agent.socket) {
-        Ok(listener) => drop(runtime.spawn(server::serve(listener, questions))),
-        Err(error) => {
-            warn!(%error, socket = %config.agent.socket.display(), "`wirespan explain` cannot ask this agent");
-        }
+    if let Some(listener) = socket {
+        drop(runtime.spawn(server::serve(listener, questions)));
     }
     // Before anybody reads `ready`: a signal from then on means to stop in order.
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
-    observer.begin();
+    observer.begin(&keeps);
     notify_ready();
     let thread =
         thread::Builder::new().name("observer".into()).spawn(move || observer.run(ring, asked, &stopped))?;

@@ -22,6 +22,7 @@ mod load;
 mod nginx;
 mod operate;
 mod preempt;
+mod privileges;
 mod python;
 mod sight;
 mod streams;
@@ -47,6 +48,7 @@ pub fn all() -> Vec<Scene> {
         python::SCENES,
         docker::SCENES,
         commands::SCENES,
+        privileges::SCENES,
         broken::SCENES,
         operate::SCENES,
         preempt::SCENES,

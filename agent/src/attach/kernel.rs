@@ -7,6 +7,7 @@ use crate::{
         losses::ProgramFiles,
         policies::MarkIds,
         pythons::Pythons,
+        rehearsal::rehearse,
         report::HookReport,
         uprobes::Images,
     },
@@ -178,6 +179,14 @@ impl Kernel {
         &self.report
     }
 
+    /// Does once what a running agent asks of the kernel, to see whether it may: looks at a map, and if so wanted probes a program.
+    ///
+    /// # Errors
+    /// What the kernel refuses, in words.
+    pub fn rehearse(&mut self, with_probe: bool) -> Result<(), String> {
+        rehearse(&mut self.ebpf, with_probe)
+    }
+
     /// The kind of socket plane in use.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
@@ -190,12 +199,31 @@ fn kind_of_bytes(report: &[HookReport]) -> Option<Kind> {
     report.iter().find(|hook| hook.id == HookId::SocketBytes)?.chosen()?.kind
 }
 
+/// What a machine offers, and what it was tried with.
+pub struct Survey {
+    /// Every variant of every hook.
+    pub reports: Vec<HookReport>,
+    loader: Loader,
+}
+
+impl Survey {
+    /// As [`Kernel::rehearse`].
+    ///
+    /// # Errors
+    /// What the kernel refuses, in words.
+    pub fn rehearse(&mut self, with_probe: bool) -> Result<(), String> {
+        rehearse(self.loader.ebpf_mut(), with_probe)
+    }
+}
+
 /// Tries every variant of every hook and keeps none, so that `doctor` can say what this machine offers.
 ///
 /// # Errors
 /// When nothing can be tried: no BTF, or no privilege.
-pub fn survey(settings: &Settings) -> Result<Vec<HookReport>, Error> {
+pub fn survey(settings: &Settings) -> Result<Survey, Error> {
     let settings = Settings { follow_exec: FollowExec::Off, ..settings.clone() };
     let mut loader = Loader::new(&settings, Room::Inflight)?;
-    Ok(HOOKS.iter().map(|hook| loader.try_all(hook)).collect())
+    let reports = HOOKS.iter().map(|hook| loader.try_all(hook)).collect();
+    loader.load_probe();
+    Ok(Survey { reports, loader })
 }

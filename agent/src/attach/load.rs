@@ -68,6 +68,19 @@ impl Loader {
         self.ebpf
     }
 
+    /// The same, while more may be loaded.
+    pub(in crate::attach) fn ebpf_mut(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Loads one program for places in programs, if the kernel takes any.
+    pub(in crate::attach) fn load_probe(&mut self) {
+        let is_probe = |variant: &&Variant| variant.attachments.iter().all(|one| one.point == Point::Uprobe);
+        let mut probes = HOOKS.iter().flat_map(|hook| hook.variants).filter(is_probe);
+        // Whether there is one is all that matters.
+        probes.any(|variant| self.attach(variant).is_ok());
+    }
+
     /// Attaches the best variant of a hook.
     pub(in crate::attach) fn choose(&mut self, hook: &Hook, kind: Option<Kind>) -> HookReport {
         let mut chosen = false;

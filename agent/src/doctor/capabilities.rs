@@ -1,6 +1,7 @@
 //! Privileges: which capability is needed for what, so that what is lost can be said, and each row be reproduced by a world.
 //!
 //! Shape: a table, and the capabilities that this process holds. Numbers: include/uapi/linux/capability.h.
+//! Not here: which of them a running agent does without (see `kept`).
 use std::collections::BTreeSet;
 
 /// A capability and what is lost without it.
@@ -14,6 +15,17 @@ pub struct Capability {
     pub within: Option<u32>,
     /// What is lost, and which room loses it.
     pub lost: &'static str,
+    /// What becomes of it after the start.
+    pub later: Later,
+}
+
+/// What becomes of a capability once the agent is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Later {
+    /// Kept: it is needed whenever a program is found.
+    Kept,
+    /// Let go, if the kernel lets the agent do what a running one does without it: that is tried.
+    Tried,
 }
 
 /// Holds what CAP_BPF and CAP_PERFMON hold.
@@ -28,12 +40,16 @@ pub const CAPABILITIES: [Capability; 5] = [
         name: "CAP_BPF",
         within: Some(SYS_ADMIN),
         lost: "nothing can be loaded (attach)",
+        // Before 5.19 every look at a map; and each probe with a cookie, for which the library first loads a program.
+        later: Later::Tried,
     },
     Capability {
         number: 38,
         name: "CAP_PERFMON",
         within: Some(SYS_ADMIN),
         lost: "no program that traces can be loaded (attach)",
+        // Places in programs are perf events.
+        later: Later::Tried,
     },
     Capability {
         number: SYS_ADMIN,
@@ -41,18 +57,22 @@ pub const CAPABILITIES: [Capability; 5] = [
         within: None,
         lost: "since 6.16, and on stable kernels since July 2025, no place in programs can be probed, so that calls of Go, Python and Node.js \
                have no parents; tracefs cannot be mounted; and where kernel.perf_event_paranoid is above 2 no perf event can be opened (attach)",
+        // Programs are probed when they are found, long after tracefs is unmounted again.
+        later: Later::Tried,
     },
     Capability {
         number: 19,
         name: "CAP_SYS_PTRACE",
         within: None,
         lost: "executables, ports and environment of programs with more privileges, or of other users, are not seen (discover, enrich)",
+        later: Later::Kept,
     },
     Capability {
         number: 2,
         name: "CAP_DAC_READ_SEARCH",
         within: Some(DAC_OVERRIDE),
         lost: "ports and environment of other users' programs are not read from /proc (discover, enrich)",
+        later: Later::Kept,
     },
 ];
 

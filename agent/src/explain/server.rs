@@ -3,10 +3,19 @@
 //! Shape: [`Question`]s go over a bounded channel to the thread that owns the state; it answers when it next looks.
 //! Bounded: a line of 64 bytes, four connections at once, one second to ask.
 use super::Explanation;
-use std::{fs, io, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs, io,
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream as Connected},
+    },
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{UnixListener, UnixStream},
+    net::{self, UnixStream},
     sync::{Semaphore, mpsc, oneshot},
     time::timeout,
 };
@@ -29,7 +38,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+    if Connected::connect(path).is_ok() {
         return Err(io::Error::new(io::ErrorKind::AddrInUse, "another agent answers there"));
     }
     match fs::remove_file(path) {
@@ -38,11 +47,16 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     }
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
 /// Answers until it is dropped.
 pub async fn serve(listener: UnixListener, questions: mpsc::Sender<Question>) {
+    let listener = match net::UnixListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return warn!(%error, "cannot wait on the agent's socket"),
+    };
     let askers = Arc::new(Semaphore::new(ASKERS));
     loop {
         let Ok(permit) = Arc::clone(&askers).acquire_owned().await else { return };

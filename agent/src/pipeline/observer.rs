@@ -15,7 +15,7 @@ use super::{
     waiting::Waiting,
 };
 use crate::{
-    attach::{self, Kernel, Misses},
+    attach::{Kernel, Misses},
     config::Config,
     discover::{Discovery, Known, Program, Verdict, local_addresses},
     enrich::{Host, Names, PATIENCE, ProcessFacts, Resources, read},
@@ -108,18 +108,14 @@ struct Losses {
 impl Observer {
     pub(super) fn new(
         config: &Config,
-        exporters: Arc<export::Handle>,
+        kernel: Kernel,
         recorder: Option<Writer>,
+        exporters: Arc<export::Handle>,
         cluster: Option<Started>,
-    ) -> Result<(Observer, Ring), attach::Error> {
+    ) -> Observer {
         let proc = Path::new("/proc");
         let addresses = local_addresses(proc);
-        let mut kernel = Kernel::load(&settings::attach(config))?;
-        let ring = kernel.ring()?;
-        if config.kubernetes.is_none() {
-            kernel.watch_ports(config.select.ports.iter().copied())?;
-        }
-        let observer = Observer {
+        Observer {
             kernel,
             discovery: cluster::discovery(config, settings::select(config, &addresses), proc),
             resources: Resources::new(settings::enrich(config), Host::read(Path::new("/"))),
@@ -137,12 +133,11 @@ impl Observer {
             losses: Losses { refused: 0, misses: Misses::default(), misses_read: now() },
             swept: now(),
             heard: now(),
-        };
-        Ok((observer, ring))
+        }
     }
 
-    /// Looks at what already runs; afterwards the agent is ready.
-    pub(super) fn begin(&mut self) {
+    /// Looks at what already runs; afterwards the agent is ready. `keeps`: its privileges.
+    pub(super) fn begin(&mut self, keeps: &str) {
         let found = self.discovery.scan(now());
         for known in &found {
             // What is not wanted has no row in the kernel, and needs none.
@@ -152,7 +147,7 @@ impl Observer {
         }
         let kind = self.kernel.kind().map(|kind| kind.to_string()).unwrap_or_default();
         let observed = self.discovery.observed().count();
-        info!(pid = std::process::id(), hooks = kind, observed, "ready");
+        info!(pid = std::process::id(), hooks = kind, observed, keeps, "ready");
     }
 
     /// Works until `stop`; returns what was counted.

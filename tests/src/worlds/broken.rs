@@ -49,10 +49,10 @@ const NO_TRACEFS: &str = "for folder in /sys/kernel/tracing /sys/kernel/debug; d
 const NO_BTF: &str = "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"";
 
 /// What `doctor --json` says, however it ends.
-struct Doctor(Value);
+pub(super) struct Doctor(Value);
 
 impl Doctor {
-    fn ask(world: &World, wrapper: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
+    pub(super) fn ask(world: &World, wrapper: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         let (first, rest) = wrapper.split_first().unwrap_or((&"env", &[]));
         let mut doctor = Command::new(first);
         doctor.args(rest).arg(world.wirespan()?).args(["doctor", "--json"]).envs(environment.iter().copied());
@@ -63,7 +63,7 @@ impl Doctor {
     }
 
     /// A row of the checks: is it well, and its sentence.
-    fn check(&self, name: &str) -> Result<(bool, &str)> {
+    pub(super) fn check(&self, name: &str) -> Result<(bool, &str)> {
         let rows = self.0.get("checks").and_then(Value::as_array).context("checks")?;
         let row = rows.iter().find(|row| row.get("name").and_then(Value::as_str) == Some(name));
         let row = row.with_context(|| format!("doctor does not speak of {name}"))?;

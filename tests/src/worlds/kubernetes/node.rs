@@ -8,7 +8,7 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs};
-use wirespan::doctor::CAPABILITIES;
+use wirespan::doctor::{CAPABILITIES, Later};
 
 /// A Deployment of one pod that does nothing.
 pub(super) fn pause(namespace: &str, name: &str) -> String {
@@ -47,10 +47,12 @@ pub(super) fn the_shipped_daemon_set_runs_with_exactly_the_shipped_capabilities(
     let pid = agent(&pod_of(&cluster)?)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let wanted: BTreeSet<u32> = CAPABILITIES.iter().map(|row| row.number).collect();
-    for set in ["CapEff", "CapPrm", "CapBnd"] {
-        let held = capabilities(&status, set).with_context(|| format!("no {set}"))?;
-        ensure!(held == wanted, "{set} is {held:?}, not {wanted:?}");
-    }
+    let held = capabilities(&status, "CapBnd").context("no CapBnd")?;
+    ensure!(held == wanted, "it was started with {held:?}, not {wanted:?}");
+    let held = capabilities(&status, "CapPrm").context("no CapPrm")?;
+    let least: BTreeSet<u32> =
+        CAPABILITIES.iter().filter(|row| row.later == Later::Kept).map(|row| row.number).collect();
+    ensure!(held.is_superset(&least) && held.is_subset(&wanted), "it keeps {held:?} of {wanted:?}");
     // The same container again, with a command that judges what it has.
     cluster.api().apply(&doctor()?)?;
     let log = cluster.log(NAMESPACE, "wirespan");
