@@ -87,7 +87,8 @@ pub(crate) fn worlds(names: &[String]) -> Result<Tally> {
     if names.is_empty() || names.iter().any(|name| name.starts_with("truth")) {
         setup::truth::programs()?;
     }
-    if names.is_empty() || names.iter().any(|name| name.starts_with("docker") || name.starts_with("backends")) {
+    if names.is_empty() || names.iter().any(|name| name.starts_with("docker") || name.starts_with("backends"))
+    {
         setup::ensure(&CONTAINERS)?;
     }
     if names.iter().any(|name| name.starts_with("backends")) {

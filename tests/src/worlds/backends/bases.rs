@@ -40,8 +40,8 @@ const BASES: [Base; 8] = [
         lines: &["USER 10001", r#"ENTRYPOINT ["/cmd/jaeger/jaeger-linux"]"#],
     },
     Base { name: "golang", fill: go, lines: &["ENV PATH=/usr/local/go/bin:/usr/local/bin:/usr/bin:/bin"] },
-    Base { name: "node", fill: node, lines: &[] },
-    Base { name: "python", fill: python, lines: &[] },
+    Base { name: "node", fill: node, lines: &["ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt"] },
+    Base { name: "python", fill: python, lines: &["ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt"] },
     Base { name: "eclipse-temurin", fill: java, lines: &[JAVA] },
     Base { name: "maven", fill: |root| java(root).and_then(|()| maven(root)), lines: &[JAVA] },
 ];
@@ -49,6 +49,8 @@ const BASES: [Base; 8] = [
 /// What `RUN` and the tools' own scripts start.
 const COMMANDS: [&str; 12] =
     ["sh", "cat", "dirname", "basename", "env", "expr", "head", "ls", "mkdir", "rm", "sed", "uname"];
+/// Whom this machine trusts: it may reach the packages' registries through a proxy of its own.
+const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Whom the demo's Dockerfiles name.
 const USERS: &str = "root:x:0:0::/root:\nnode:x:1000:1000::/tmp:\nnobody:x:65534:65534::/tmp:\n";
 /// Nothing runs of these; they are most of what a runtime weighs.
@@ -157,12 +159,7 @@ impl Root {
     fn tools(&self) -> Result<()> {
         self.commands(&COMMANDS)?;
         self.file(&which("env")?, "/usr/bin/env")?;
-        for file in ["/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf"] {
-            if Path::new(file).is_file() {
-                copy(Path::new(file), &self.path(file))?;
-            }
-        }
-        Ok(())
+        copy(Path::new(ROOTS), &self.path(ROOTS))
     }
 }
 
@@ -177,7 +174,8 @@ fn node(root: &Root) -> Result<()> {
     root.file(&which("node")?, "/usr/local/bin/node")?;
     // Debian's npm has its modules beside it.
     let npm = which("npm")?;
-    let modules = npm.ancestors().find(|folder| folder.ends_with("node_modules") || folder.ends_with("nodejs"));
+    let modules =
+        npm.ancestors().find(|folder| folder.ends_with("node_modules") || folder.ends_with("nodejs"));
     let modules = modules.with_context(|| format!("{} is in no folder of modules", npm.display()))?;
     let at = modules.display().to_string();
     root.folder(&modules.join("npm"), &format!("{at}/npm"))?;
@@ -239,5 +237,6 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn mode(path: &Path, mode: u32) -> Result<()> {
-    fs::set_permissions(path, Permissions::from_mode(mode)).with_context(|| format!("chmod {}", path.display()))
+    fs::set_permissions(path, Permissions::from_mode(mode))
+        .with_context(|| format!("chmod {}", path.display()))
 }
