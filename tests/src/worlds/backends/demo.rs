@@ -109,7 +109,7 @@ fn seen() -> Result<()> {
     println!("  {} traces of the frontend, {whole} whole", traces.len());
     for trace in traces.values() {
         let carts: BTreeSet<String> = list(trace.get("spans")).iter().map(cart).collect();
-        ensure!(carts.len() == 1, "a trace of {carts:?}: {trace:#}");
+        ensure!(carts.len() == 1, "trace {} mixes {carts:?}", text(trace, "/traceID"));
     }
     Ok(())
 }

@@ -144,8 +144,8 @@ pub(super) fn of_jaeger(trace: &Value, span: &Value) -> (String, Shown) {
 /// What one of Jaeger's spans says under that key; empty if nothing.
 pub(super) fn tag(span: &Value, wanted: &str) -> String {
     let tag = list(span.get("tags")).into_iter().find(|tag| text(tag, "/key") == wanted);
-    let value = tag.and_then(|tag| tag.get("value").cloned()).unwrap_or_default();
-    value.as_str().map_or(value.to_string(), str::to_owned)
+    let value = tag.and_then(|tag| tag.get("value").cloned());
+    value.map_or(String::new(), |value| value.as_str().map_or(value.to_string(), str::to_owned))
 }
 
 fn of_zipkin(span: &Value) -> (String, Shown) {
