@@ -1,7 +1,8 @@
 //! A Docker engine of a world's own, and the machine as it was afterwards.
 //!
 //! Shape: [`Engine::start`] → images from folders, containers on the machine's network. All that the engine keeps is in the world's
-//! folder; it has no bridge and touches no firewall. Dropped: containers, daemon, and what the daemon leaves (one mount, empty groups).
+//! folder; it has no bridge but those of networks that are asked for, and touches no firewall. Dropped: containers, networks, daemon, and
+//! what the daemon leaves (one mount, empty groups).
 use crate::{
     process::{Process, command, output},
     wait::{PATIENCE, eventually},

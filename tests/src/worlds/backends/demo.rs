@@ -19,7 +19,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -28,8 +28,8 @@ use std::{
 /// Services of the compose file.
 const DEMO: usize = 8;
 /// Where it shows Jaeger.
-const JAEGER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 16686);
-/// From `up` to checkouts in Jaeger: a JVM starts beside eight other containers.
+const JAEGER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 16686);
+/// From `up` to checkouts in Jaeger: a JVM starts beside seven other containers.
 const OPENING: Duration = Duration::from_secs(240);
 /// Checkouts that must be whole in Jaeger. The visitor makes one a second.
 const CHECKOUTS: usize = 20;
