@@ -11,6 +11,7 @@ mod commands;
 mod context;
 mod damage;
 mod docker;
+mod engine;
 mod go;
 mod http;
 mod http2;

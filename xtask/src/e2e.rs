@@ -87,11 +87,13 @@ pub(crate) fn worlds(names: &[String]) -> Result<Tally> {
     if names.is_empty() || names.iter().any(|name| name.starts_with("truth")) {
         setup::truth::programs()?;
     }
-    if names.is_empty() || names.iter().any(|name| name.starts_with("docker")) {
+    if names.is_empty() || names.iter().any(|name| name.starts_with("docker") || name.starts_with("backends"))
+    {
         setup::ensure(&CONTAINERS)?;
     }
     if names.iter().any(|name| name.starts_with("backends")) {
         setup::backends::programs()?;
+        image::worlds()?;
     }
     if names.iter().any(|name| name.starts_with("kubernetes")) {
         setup::kubernetes::node()?;

@@ -1,4 +1,4 @@
-FROM node:22-bookworm-slim
+FROM node:22.21.1-bookworm-slim
 WORKDIR /frontend
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --no-audit --no-fund

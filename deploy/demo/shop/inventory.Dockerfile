@@ -1,4 +1,4 @@
-FROM golang:1.26-bookworm AS build
+FROM golang:1.26.8-bookworm AS build
 WORKDIR /source
 COPY go.mod main.go ./
 RUN CGO_ENABLED=0 go build -trimpath -o /inventory .

@@ -1,4 +1,4 @@
-FROM python:3.13-slim-bookworm
+FROM python:3.13.9-slim-bookworm
 WORKDIR /product
 COPY requirements.txt ./
 RUN pip install --no-cache-dir --no-deps --requirement requirements.txt

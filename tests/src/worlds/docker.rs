@@ -1,9 +1,10 @@
 //! Plain containers: which one a span comes from, what it is called, and that what is in a container's own files is found there.
 //!
 //! Shape: a Docker engine of the world's own, images from what this machine has, containers on its network.
-mod engine;
-
-use super::{links, scenes};
+use super::{
+    engine::{Container, Engine},
+    links, scenes,
+};
 use crate::{
     agent::Agent,
     expect::{client, server},
@@ -14,7 +15,6 @@ use crate::{
     world::{World, free_port, goroutines, repository},
 };
 use anyhow::{Context, Result, ensure};
-use engine::{Container, Engine};
 use std::{
     collections::HashMap,
     fs,

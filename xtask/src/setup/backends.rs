@@ -1,7 +1,7 @@
 //! Brings what the `backends` worlds show spans in, into `.cache/backends`: Jaeger by its Go module, Zipkin by Maven, a Python
-//! environment with an OpenTelemetry SDK, and a reader of compose files.
+//! environment with an OpenTelemetry SDK, and Docker Compose by its Go module.
 //!
-//! Shape: pinned versions → `jaeger`, `zipkin.jar`, `sdk/venv`, `compose`. Only when those worlds are named: Jaeger takes minutes to build. What
+//! Shape: pinned versions → `jaeger`, `zipkin.jar`, `sdk/venv`, `docker-compose`. Only when those worlds are named: Jaeger takes minutes to build. What
 //! cannot be had is named and left out; a world that needs it fails then, and says so. Not here: the Collector (tests/src/collector.rs).
 use super::{cache, debian, language, lock, log, shop, stamp::Stamp};
 use crate::command::root;
@@ -12,16 +12,18 @@ use std::{fs, path::Path, process::Command};
 const ZIPKIN: &str = "io.zipkin:zipkin-server:3.6.1:jar:exec";
 /// Zipkin's file as Maven names it.
 const ZIPKIN_JAR: &str = "zipkin-server-3.6.1-exec.jar";
-/// Where Jaeger's program is in its module.
-const JAEGER: &str = "github.com/jaegertracing/jaeger";
+/// Jaeger's module, and the program's place there.
+const JAEGER: (&str, &str) = ("github.com/jaegertracing/jaeger", "cmd/jaeger");
+/// Docker Compose's.
+const COMPOSE: (&str, &str) = ("github.com/docker/compose/v5", "cmd");
 /// What copies an artifact out of Maven's repository.
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy";
 
 type Build = fn(&Path, &Path) -> Result<()>;
 
 const PROGRAMS: [(&str, Build); 4] = [
-    ("compose", |source, result| language::go(source, result, "compose").map(drop)),
-    ("jaeger", jaeger),
+    ("compose", |source, result| published(source, result, COMPOSE, "docker-compose")),
+    ("jaeger", |source, result| published(source, result, JAEGER, "jaeger")),
     ("zipkin", zipkin),
     ("sdk", |source, result| language::python(source, result).map(drop)),
 ];
@@ -41,14 +43,14 @@ pub(crate) fn programs() -> Result<()> {
     Ok(())
 }
 
-/// A module of ours that requires Jaeger's; its own go.sum spares a look at every module it could need.
-fn jaeger(source: &Path, result: &Path) -> Result<()> {
+/// A program of a module that a module of ours requires; its own go.sum spares a look at every module it could need.
+fn published(source: &Path, result: &Path, (module, place): (&str, &str), name: &str) -> Result<()> {
     debian::ensure(&[("go", "golang-go")])?;
     let stamp = Stamp::new(result, &[source.into()], "go")?;
     if !stamp.is_stale()? {
         return Ok(());
     }
-    println!("setup: building Jaeger: minutes, once");
+    println!("setup: building {name}: minutes, once");
     fs::copy(source.join("go.mod"), result.join("go.mod")).context("copy go.mod")?;
     let go = |arguments: &[&str]| {
         let mut go = Command::new("nice");
@@ -56,15 +58,15 @@ fn jaeger(source: &Path, result: &Path) -> Result<()> {
         go.env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=mod");
         go
     };
-    log::run(&mut go(&["mod", "download", JAEGER]), &result.join("download.log"))?;
+    log::run(&mut go(&["mod", "download", module]), &result.join("download.log"))?;
     let listed =
-        go(&["list", "-m", "-f", "{{.Dir}}", JAEGER]).output().context("ask go for Jaeger's folder")?;
-    let module = String::from_utf8(listed.stdout)?;
+        go(&["list", "-m", "-f", "{{.Dir}}", module]).output().context("ask go for the module's folder")?;
+    let folder = String::from_utf8(listed.stdout)?;
     // A copy of a file that nobody may write, which the build will have to.
-    let sums = fs::read(Path::new(module.trim()).join("go.sum")).context("read Jaeger's go.sum")?;
+    let sums = fs::read(Path::new(folder.trim()).join("go.sum")).context("read the module's go.sum")?;
     fs::write(result.join("go.sum"), sums)?;
-    let program = format!("{JAEGER}/cmd/jaeger");
-    let arguments = ["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", "jaeger", &program];
+    let program = format!("{module}/{place}");
+    let arguments = ["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", name, &program];
     log::run(&mut go(&arguments), &result.join("go.log"))?;
     stamp.write()
 }

@@ -1,5 +1,4 @@
-//! What Jaeger and Zipkin say of a checkout through the shop's four services, what a sidecar Collector hands on, and whether the demo's
-//! compose file is one.
+//! What Jaeger and Zipkin say of a checkout through the shop's four services, and what a sidecar Collector hands on.
 use crate::{
     agent::Agent,
     backends::{Jaeger, Zipkin, collector, example, free_address, has, sending},
@@ -15,7 +14,6 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
     process::Command,
 };
 
@@ -25,21 +23,6 @@ pub(super) fn the_agent_takes_its_part_of_every_example(world: &mut World) -> Re
         let file = example(&format!("{folder}/wirespan.yaml"))?;
         let (told, _) = output(Command::new(world.wirespan()?).args(["config", "--config"]).arg(&file), 0)?;
         ensure!(told.contains(":4317"), "{folder}: {told}");
-    }
-    Ok(())
-}
-
-/// Every file of deploy/demo and deploy/kind that a compose file names is there, and it is one that `docker compose` takes.
-pub(super) fn the_demos_compose_file_is_one_that_docker_compose_takes(_: &mut World) -> Result<()> {
-    let folder = repository()?;
-    let reader = folder.join(".cache/backends/compose/compose");
-    ensure!(reader.is_file(), "the reader of compose files is not built");
-    let (told, _) = output(Command::new(reader).arg(folder.join("deploy/demo/compose.yaml")), 0)?;
-    let services = told.lines().filter(|line| line.starts_with("service ")).count();
-    ensure!(services == 8, "{services} services: {told}");
-    // An absolute path of this machine ends each line that names a file.
-    for file in told.lines().filter_map(|line| line.split_once(" /")).map(|(_, path)| path) {
-        ensure!(Path::new("/").join(file).exists(), "/{file} is missing: {told}");
     }
     Ok(())
 }
@@ -129,7 +112,7 @@ pub(super) fn a_sidecar_collector_hands_on_what_the_agent_says(world: &mut World
 }
 
 /// What every back end says of a span: parent (or empty), kind in lower case, service, and status code of the answer.
-type Shown = (String, String, String, String);
+pub(super) type Shown = (String, String, String, String);
 
 /// Both say the same spans, and four services have them.
 fn same(said: &[Span], shown: &BTreeMap<String, Shown>) -> Result<()> {
@@ -147,20 +130,22 @@ fn same(said: &[Span], shown: &BTreeMap<String, Shown>) -> Result<()> {
     Ok(())
 }
 
-fn of_jaeger(trace: &Value, span: &Value) -> (String, Shown) {
-    let tag = |wanted: &str| {
-        let tag = list(span.get("tags")).into_iter().find(|tag| text(tag, "/key") == wanted);
-        let value = tag.and_then(|tag| tag.get("value").cloned()).unwrap_or_default();
-        value.as_str().map_or(value.to_string(), str::to_owned)
-    };
+pub(super) fn of_jaeger(trace: &Value, span: &Value) -> (String, Shown) {
     let process = format!("/processes/{}/serviceName", text(span, "/processID"));
     let shown = (
         text(span, "/references/0/spanID"),
-        tag("span.kind"),
+        tag(span, "span.kind"),
         text(trace, &process),
-        tag("http.response.status_code"),
+        tag(span, "http.response.status_code"),
     );
     (text(span, "/spanID"), shown)
+}
+
+/// What one of Jaeger's spans says under that key; empty if nothing.
+pub(super) fn tag(span: &Value, wanted: &str) -> String {
+    let tag = list(span.get("tags")).into_iter().find(|tag| text(tag, "/key") == wanted);
+    let value = tag.and_then(|tag| tag.get("value").cloned());
+    value.map_or(String::new(), |value| value.as_str().map_or(value.to_string(), str::to_owned))
 }
 
 fn of_zipkin(span: &Value) -> (String, Shown) {
@@ -174,10 +159,10 @@ fn of_zipkin(span: &Value) -> (String, Shown) {
     (text(span, "/id"), shown)
 }
 
-fn list(value: Option<&Value>) -> Vec<Value> {
+pub(super) fn list(value: Option<&Value>) -> Vec<Value> {
     value.and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
-fn text(value: &Value, pointer: &str) -> String {
+pub(super) fn text(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

@@ -1,7 +1,8 @@
 //! A Docker engine of a world's own, and the machine as it was afterwards.
 //!
 //! Shape: [`Engine::start`] → images from folders, containers on the machine's network. All that the engine keeps is in the world's
-//! folder; it has no bridge and touches no firewall. Dropped: containers, daemon, and what the daemon leaves (one mount, empty groups).
+//! folder; it has no bridge but those of networks that are asked for, and touches no firewall. Dropped: containers, networks, daemon, and
+//! what the daemon leaves (one mount, empty groups).
 use crate::{
     process::{Process, command, output},
     wait::{PATIENCE, eventually},
@@ -12,6 +13,7 @@ use rustix::process::Signal;
 use std::{
     fs,
     net::{Ipv4Addr, TcpStream},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -71,11 +73,26 @@ impl Engine {
         Ok(output(&mut docker, 0)?.0.trim_end().to_owned())
     }
 
+    /// Gives the client a plugin: `docker NAME`.
+    pub(super) fn plugin(&self, name: &str, program: &Path) -> Result<()> {
+        let folder = self.folder.join("cli-plugins");
+        fs::create_dir_all(&folder)?;
+        symlink(program, folder.join(format!("docker-{name}"))).with_context(|| format!("docker {name}"))
+    }
+
     /// An image of what is in a folder.
     pub(super) fn import(&self, root: &Path, image: &str) -> Result<()> {
+        self.import_as(root, image, &[])
+    }
+
+    /// The same with lines of a Dockerfile: `ENV …`, `USER …`, `ENTRYPOINT …`.
+    pub(super) fn import_as(&self, root: &Path, image: &str, lines: &[&str]) -> Result<()> {
         let archive = self.folder.join("image.tar");
         output(Command::new("tar").arg("-C").arg(root).arg("-cf").arg(&archive).arg("."), 0)?;
-        self.docker(&["import", &archive.display().to_string(), image]).map(drop)
+        let lines: Vec<&str> = lines.iter().flat_map(|line| ["--change", line]).collect();
+        let archive_name = archive.display().to_string();
+        self.docker(&[&["import"], &*lines, &[&archive_name, image]].concat())?;
+        fs::remove_file(&archive).context("remove an image's archive")
     }
 
     /// Runs a server that will listen on the port, and waits until it does. `options` are those of `docker run`.
@@ -110,6 +127,8 @@ impl Drop for Engine {
                 drop(self.docker(&[&["rm", "--force"], &*containers].concat()));
             }
         }
+        // A bridge would outlive the daemon.
+        drop(self.docker(&["network", "prune", "--force"]));
         if self.daemon.signal(Signal::TERM).is_ok() {
             drop(self.daemon.wait(PATIENCE));
         }
