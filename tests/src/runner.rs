@@ -88,10 +88,12 @@ fn is_chosen(scene: &Scene, names: &[String]) -> bool {
     if names.is_empty() { !BY_NAME_ONLY.contains(&scene.group) } else { is_named(scene, names) }
 }
 
+/// By `GROUP`, by `GROUP/PART` of a name, or by a part alone, unless its group runs only when that is named.
 fn is_named(scene: &Scene, names: &[String]) -> bool {
-    names
-        .iter()
-        .any(|name| scene.group == name || scene.name.contains(name.rsplit('/').next().unwrap_or(name)))
+    names.iter().any(|name| match name.split_once('/') {
+        Some((group, part)) => scene.group == group && scene.name.contains(part),
+        None => scene.group == name || scene.name.contains(name) && !BY_NAME_ONLY.contains(&scene.group),
+    })
 }
 
 fn play(scene: &Scene) -> Result<()> {
@@ -155,16 +157,20 @@ mod tests {
     #[test]
     fn a_group_that_takes_long_to_build_runs_only_when_it_is_named() {
         let slow = Scene { group: "backends", ..SCENE };
-        assert!(
-            is_chosen(&SCENE, &[]) && !is_chosen(&slow, &[]) && is_chosen(&slow, &["backends".to_owned()])
-        );
+        let chosen = |scene, names: &[&str]| {
+            is_chosen(scene, &names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
+        };
+        assert!(chosen(&SCENE, &[]) && !chosen(&slow, &[]) && !chosen(&slow, &["thing"]));
+        assert!(chosen(&slow, &["backends"]) && chosen(&slow, &["backends/thing"]));
     }
 
     #[test]
     fn worlds_are_chosen_by_group_by_name_and_by_a_part_of_it() {
-        for name in ["http", "a_thing_happens", "http/a_thing_happens", "thing"] {
+        for name in ["http", "a_thing_happens", "http/a_thing_happens", "thing", "http/thing", "http/"] {
             assert!(is_named(&SCENE, &[name.to_owned()]), "{name}");
         }
-        assert!(!is_named(&SCENE, &["operate".to_owned()]));
+        for name in ["operate", "operate/thing", "http/other"] {
+            assert!(!is_named(&SCENE, &[name.to_owned()]), "{name}");
+        }
     }
 }
