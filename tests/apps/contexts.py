@@ -112,9 +112,7 @@ async def respond(way, path, writer):
 
 async def serve(reader, writer):
     # Until 3.11 asyncio keeps no reference of its own to this task: a collection could end it, and all that waits for it (gh-90467).
-    own = asyncio.current_task()
-    tasks.add(own)
-    own.add_done_callback(tasks.discard)
+    tasks.add(asyncio.current_task())
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -124,6 +122,8 @@ async def serve(reader, writer):
             await (work if answers == "connection" else asyncio.ensure_future(work))
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
+    finally:
+        tasks.discard(asyncio.current_task())
 
 
 async def main():
