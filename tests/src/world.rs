@@ -4,7 +4,7 @@
 //! flags → a running agent. Everything ends with the world. Ports are free ones, chosen by the kernel.
 use crate::{
     agent::Start,
-    process::{Process, command},
+    process::{Process, command, output},
     runner::Skip,
     wait::{PATIENCE, eventually},
 };
@@ -58,6 +58,14 @@ impl World {
             bail!("{} is missing: run `cargo xtask build`", path.display());
         }
         Ok(path)
+    }
+
+    /// What the agent of this world explains of a process.
+    pub fn explained(&self, pid: u32, arguments: &[&str]) -> Result<String> {
+        let mut explain = Command::new(self.wirespan()?);
+        explain.arg("explain").arg(pid.to_string()).args(arguments);
+        explain.env("WIRESPAN_SOCKET", self.scratch().join("agent.sock"));
+        Ok(output(&mut explain, 0)?.0)
     }
 
     /// The agent, still to be given flags.
@@ -222,7 +230,7 @@ pub fn goroutines() -> Result<PathBuf> {
         let mut go = Command::new("go");
         go.args(["build", "-trimpath", "-buildvcs=false", "-o"]).arg(&binary).arg(".");
         go.env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0");
-        crate::process::output(go.current_dir(folder), 0)?;
+        output(go.current_dir(folder), 0)?;
     }
     Ok(binary)
 }
@@ -243,7 +251,7 @@ fn compile(source: &str) -> Result<PathBuf> {
     }
     std::fs::create_dir_all(&folder)?;
     let mut cc = Command::new("cc");
-    crate::process::output(cc.args(["-O2", "-Wall", "-pthread", "-o"]).arg(&binary).arg(path), 0)?;
+    output(cc.args(["-O2", "-Wall", "-pthread", "-o"]).arg(&binary).arg(path), 0)?;
     Ok(binary)
 }
 

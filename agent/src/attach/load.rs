@@ -9,7 +9,8 @@ use crate::attach::{
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel, include_bytes_aligned,
     programs::{
-        BtfTracePoint, FExit, KProbe, Program, ProgramError, TracePoint, UProbe, uprobe::UProbeScope,
+        BtfTracePoint, FExit, KProbe, Program, ProgramError, TracePoint, UProbe,
+        uprobe::{UProbeAttachPoint, UProbeScope},
     },
 };
 use std::{
@@ -162,11 +163,11 @@ impl Loader {
         Ok(ProgramReport { name, verified_instructions, load_time })
     }
 
-    /// Tries the places in programs of a variant that is loaded. [`Self::detach`] takes them away.
+    /// Tries a place in a program with every program of a variant that is meant for such, when it is loaded.
     fn probe(&mut self, variant: &Variant) -> Result<(), String> {
-        for attachment in variant.attachments.iter().filter(|attachment| attachment.point == Point::Uprobe) {
-            if let Some(program) = self.ebpf.program_mut(attachment.program) {
-                try_uprobe(program).map_err(|error| in_words(&error))?;
+        for attachment in variant.attachments {
+            if let Some(Program::UProbe(program)) = self.ebpf.program_mut(attachment.program) {
+                try_uprobe(program)?;
             }
         }
         Ok(())
@@ -220,10 +221,13 @@ fn load_uprobe(program: &mut Program) -> Result<Duration, ProgramError> {
 }
 
 /// Whether it may be attached at all is tried at the first byte of the agent's own file, which nobody runs: since CVE-2025-38466 was
-/// mended (6.16, stable kernels of July 2025) CAP_PERFMON is not enough. Source: kernel/events/core.c `perf_uprobe_event_init`.
-fn try_uprobe(program: &mut Program) -> Result<(), ProgramError> {
-    let program: &mut UProbe = program.try_into()?;
-    program.attach(0, "/proc/self/exe", UProbeScope::AllProcesses).map(drop)
+/// mended (6.16, stable kernels of July 2025) CAP_PERFMON is not enough. Source: kernel/events/core.c `perf_uprobe_event_init`. With
+/// a cookie, if this kernel knows them: where Python is probed, each has one.
+pub(in crate::attach) fn try_uprobe(program: &mut UProbe) -> Result<(), String> {
+    let cookie = aya::features().bpf_cookie().then_some(0);
+    let place = UProbeAttachPoint { location: 0_u64.into(), cookie };
+    let link = program.attach(place, "/proc/self/exe", UProbeScope::AllProcesses);
+    link.and_then(|link| program.detach(link)).map_err(|error| in_words(&error))
 }
 
 /// One program at the exits of several calls.

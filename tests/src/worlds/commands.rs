@@ -53,14 +53,7 @@ fn the_kernel_finds_fault_with_no_program(world: &mut World) -> Result<()> {
 }
 
 fn explain(world: &World, pid: u32) -> Result<(String, Value)> {
-    let socket = world.scratch().join("agent.sock");
-    let ask = |arguments: &[&str]| -> Result<String> {
-        let mut explain = Command::new(world.wirespan()?);
-        explain.arg("explain").arg(pid.to_string()).args(arguments);
-        explain.env("WIRESPAN_SOCKET", &socket);
-        Ok(output(&mut explain, 0)?.0)
-    };
-    Ok((ask(&[])?, serde_json::from_str(&ask(&["--json"])?)?))
+    Ok((world.explained(pid, &[])?, serde_json::from_str(&world.explained(pid, &["--json"])?)?))
 }
 
 fn explain_tells_the_observed_from_the_unobserved_and_the_finished(world: &mut World) -> Result<()> {

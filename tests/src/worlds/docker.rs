@@ -19,7 +19,6 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 scenes! { "docker":
@@ -49,13 +48,6 @@ fn go(engine: &Engine, options: &[&str], port: u16, back: Option<u16>) -> Result
     }
     let program: Vec<&str> = program.iter().map(String::as_str).collect();
     engine.serve(port, options, IMAGE, &program)
-}
-
-fn explained(world: &World, pid: u32) -> Result<String> {
-    let mut explain = Command::new(world.wirespan()?);
-    explain.arg("explain").arg(pid.to_string());
-    explain.env("WIRESPAN_SOCKET", world.scratch().join("agent.sock"));
-    Ok(process::output(&mut explain, 0)?.0)
 }
 
 /// What a span's resource must say, key by key.
@@ -98,7 +90,7 @@ fn spans_of_a_container_say_which_it_is_and_what_it_is_called(world: &mut World)
     demand(&answered, &[("service.name", "goroutines"), ("service.namespace", "")])?;
     let plain = agent.expect(&server("GET").path("/outside"))?;
     demand(&plain, &[("container.id", ""), ("container.name", "")])?;
-    let text = explained(world, front.app.pid)?;
+    let text = world.explained(front.app.pid, &[])?;
     let wanted = format!("in docker `shop-cart-1` {cart}, image registry.example:5000/shop/goroutines");
     ensure!(text.contains(&wanted), "no `{wanted}` in:\n{text}");
 
@@ -236,7 +228,7 @@ fn a_library_inside_a_container_is_found_there(world: &mut World) -> Result<()> 
     serve(ports[0], 0)?;
     let front = serve(ports[1], ports[0])?;
     let text = eventually("the interpreter's births", PATIENCE, || {
-        let text = explained(world, front.app.pid)?;
+        let text = world.explained(front.app.pid, &[])?;
         Ok(text.contains("tasks that a request's task starts: probes at").then_some(text))
     })?;
     let wanted = format!("CPython 3.11: contexts are known; {LIBRARY}");

@@ -187,10 +187,7 @@ fn explain_says_what_is_known_of_a_go_program(world: &mut World) -> Result<()> {
     let binary = build(world, false, &["-ldflags=-s -w"])?;
     let (front, agent) = shop(world, &binary, [64, 0])?;
     drive(front, 1, 3, &["seq1"])?;
-    let socket = world.scratch().join("agent.sock");
-    let mut explain = Command::new(world.wirespan()?);
-    explain.arg("explain").arg(front.pid.to_string()).env("WIRESPAN_SOCKET", socket);
-    let (text, _) = process::output(&mut explain, 0)?;
+    let text = world.explained(front.pid, &[])?;
     for wanted in [
         "goroutines are known",
         "who asks for the requests of Go's pooled clients: probe at",

@@ -11,13 +11,13 @@ use crate::{
     agent::{Agent, Finished},
     expect::{client, server},
     http::Connection,
-    process::{command, output},
+    process::command,
     span::Span,
     wait::{PATIENCE, eventually},
     world::{App, World, free_port, goroutines, need, repository},
 };
 use anyhow::{Context, Result, ensure};
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{collections::BTreeSet, fs};
 use wirespan::doctor::{CAPABILITIES, Later};
 
 scenes! { "broken":
@@ -43,8 +43,8 @@ fn kept(world: &World, wrapper: &[&str]) -> Result<BTreeSet<u32>> {
     Ok(kept)
 }
 
-/// Numbers in a line of a thread's status.
-fn set(status: &str, name: &str) -> Result<BTreeSet<u32>> {
+/// Numbers of the capabilities in a line of proc_pid_status(5).
+pub(super) fn set(status: &str, name: &str) -> Result<BTreeSet<u32>> {
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let bits = u64::from_str_radix(line.with_context(|| format!("no {name}"))?.trim(), 16)?;
     Ok((0..u64::BITS).filter(|bit| bits >> bit & 1 == 1).collect())
@@ -73,12 +73,7 @@ fn threads_have(agent: &Agent, kept: &BTreeSet<u32>, bound: &BTreeSet<u32>) -> R
 
 /// Waits until `explain` says it of the program.
 fn is_probed(world: &World, app: App, words: &str) -> Result<()> {
-    eventually(words, PATIENCE, || {
-        let mut explain = Command::new(world.wirespan()?);
-        explain.arg("explain").arg(app.pid.to_string());
-        explain.env("WIRESPAN_SOCKET", world.scratch().join("agent.sock"));
-        Ok(output(&mut explain, 0)?.0.contains(words).then_some(()))
-    })
+    eventually(words, PATIENCE, || Ok(world.explained(app.pid, &[])?.contains(words).then_some(())))
 }
 
 /// Of a program's calls, all but the first few have a parent.

@@ -5,7 +5,7 @@
 use super::{links, scenes};
 use crate::{
     agent::{Agent, Finished},
-    process::{self, command},
+    process::command,
     runner::Skip,
     span::Span,
     wait::{PATIENCE, eventually},
@@ -59,7 +59,7 @@ fn shop(world: &mut World, python: &Path, answers: &str) -> Result<(App, Agent)>
     let front = start(ports[0], back.port)?;
     // What was born before the probes were there has no parent.
     eventually("the interpreter's births", PATIENCE, || {
-        Ok(explained(world, front.pid)?.contains(BIRTHS).then_some(()))
+        Ok(world.explained(front.pid, &[])?.contains(BIRTHS).then_some(()))
     })?;
     Ok((front, agent))
 }
@@ -68,13 +68,6 @@ fn shop(world: &mut World, python: &Path, answers: &str) -> Result<(App, Agent)>
 const BIRTHS: &str = "tasks that a request's task starts: probes at";
 /// What it says of one whose pools of threads are seen.
 const POOLS: &str = "work that a request's task hands to a pool of threads: probes at";
-
-fn explained(world: &World, pid: u32) -> Result<String> {
-    let mut explain = Command::new(world.wirespan()?);
-    explain.arg("explain").arg(pid.to_string());
-    explain.env("WIRESPAN_SOCKET", world.scratch().join("agent.sock"));
-    Ok(process::output(&mut explain, 0)?.0)
-}
 
 /// Each of so many clients asks for one way after the other.
 fn drive(front: App, in_flight: usize, each: usize, ways: &[&str]) -> Result<usize> {
@@ -189,7 +182,7 @@ fn explain_says_what_is_known_of_an_interpreter(world: &mut World) -> Result<()>
     let python = interpreters()?.pop().context("an interpreter")?;
     let (front, agent) = shop(world, &python, "task")?;
     drive(front, 1, 3, &["par"])?;
-    let text = explained(world, front.pid)?;
+    let text = world.explained(front.pid, &[])?;
     for wanted in ["contexts are known", BIRTHS, POOLS, "contexts: "] {
         ensure!(text.contains(wanted), "no `{wanted}` in:\n{text}");
     }

@@ -130,17 +130,14 @@ fn a_call_that_lasts_is_named_by_explain_while_it_is_open(world: &mut World) -> 
     let connect = program("connect")?;
     let port = free_port()?;
     let app = world.serve("connect", port, command(&connect).arg("serve").arg(port.to_string()))?;
-    let socket = world.scratch().join("agent.sock");
-    let agent = world.agent()?.port(port).env("WIRESPAN_SOCKET", &socket.display().to_string()).start()?;
+    let agent = world.agent()?.port(port).start()?;
     // A request whose body does not come.
     let mut caller = TcpStream::connect(app.address())?;
     caller.write_all(
         b"POST /t.v1.Calls/Count HTTP/1.1\r\nHost: a\r\nContent-Type: application/connect+proto\r\nContent-Length: 1000\r\n\r\n",
     )?;
-    let mut explain = command(world.wirespan()?);
-    explain.arg("explain").arg(app.pid.to_string()).env("WIRESPAN_SOCKET", &socket);
     let said = eventually("the open call", PATIENCE, || {
-        let (said, _) = output(&mut explain, 0)?;
+        let said = world.explained(app.pid, &[])?;
         Ok(said.contains("open: server t.v1.Calls/Count for ").then_some(said))
     })?;
     drop(caller);

@@ -2,10 +2,7 @@
 //! head has its goroutine created before the next read, and some that do not, with stretches of their history lost.
 //!
 //! Shape: a seed → a script in which every call's path is that of the request it is made for, as in `goroutine_truth`.
-use super::{
-    played::{self, lose},
-    simulation::Random,
-};
+use super::played::{self, Goroutines};
 use proptest::prelude::*;
 
 /// Sites: who accepts connections, readers, handlers, writers of responses, handlers whose turn came late, helpers, workers.
@@ -44,12 +41,8 @@ struct Conn {
 }
 
 struct Program {
-    random: Random,
+    go: Goroutines,
     habits: Habits,
-    lines: Vec<(u64, String)>,
-    pool: Vec<u64>,
-    goroutine: u64,
-    calls: usize,
     requests: usize,
     /// Calls whose request can be known: none of those that the handlers' children make once a response has begun.
     knowable: usize,
@@ -57,95 +50,68 @@ struct Program {
 }
 
 impl Program {
-    fn say(&mut self, at: u64, text: String) {
-        let thread = 1 + self.random.below(4);
-        self.lines.push((at, format!("A/{thread} {text}")));
-    }
-
     fn chance(&mut self, percent: u64) -> bool {
-        self.random.below(100) < percent
-    }
-
-    fn bear(&mut self, at: u64, parent: u64, site: u64) -> u64 {
-        self.goroutine += 1;
-        let (child, site) = (self.goroutine, if self.habits.one_site { 1 } else { site });
-        self.say(at, format!("bears {child} go={parent} site={site}"));
-        child
+        self.go.random.below(100) < percent
     }
 
     fn accept(&mut self, at: u64, number: u64) -> Conn {
-        let serves = self.bear(at, ACCEPTOR, ACCEPTED);
-        let reader = if self.habits.reads_itself { serves } else { self.bear(at + 1, serves, READER) };
+        let serves = self.go.bear(at, ACCEPTOR, ACCEPTED);
+        let reader = if self.habits.reads_itself { serves } else { self.go.bear(at + 1, serves, READER) };
         // Settings.
-        self.bear(at + 3, serves, WRITER);
+        self.go.bear(at + 3, serves, WRITER);
         Conn { name: format!("k{number}"), serves, reader, free: at + 10, queue: Vec::new() }
-    }
-
-    fn call(&mut self, at: u64, goroutine: u64, path: &str) -> u64 {
-        self.calls += 1;
-        let name = format!("c{}", self.calls);
-        let sent = at + 1 + self.random.below(40);
-        let read = sent + 50 + self.random.below(2_000);
-        let free = self.pool.iter().position(|free| *free < at);
-        let conn = free.unwrap_or(self.pool.len());
-        self.pool.resize(self.pool.len().max(conn + 1), 0);
-        self.pool[conn] = read;
-        self.say(at, format!("claims {name} go={goroutine} conn=p{conn}"));
-        self.say(sent, format!("sends {name} /{path} go={} conn=p{conn}", 1_000_000 + conn));
-        self.say(read, format!("reads {name} go={} conn=p{conn}", 2_000_000 + conn));
-        read
     }
 
     /// What a handler does from `at` on; when it is done.
     fn handle(&mut self, at: u64, handler: u64, serves: u64, path: &str) -> u64 {
-        let mut now = at + 1 + self.random.below(300);
+        let mut now = at + 1 + self.go.random.below(300);
         let streams = self.chance(20);
-        for n in 0..self.random.below(4) {
+        for n in 0..self.go.random.below(4) {
             if streams && n == 1 {
-                let writer = self.bear(now, serves, WRITER);
-                self.say(now + 1, format!("begins {path} go={writer}"));
+                let writer = self.go.bear(now, serves, WRITER);
+                self.go.say(now + 1, format!("begins {path} go={writer}"));
             }
             let has_child = self.chance(30);
             self.knowable += usize::from(!has_child || !streams || n == 0);
             now = if has_child {
-                let child = self.bear(now, handler, CHILD);
-                self.call(now + 1, child, path)
+                let child = self.go.bear(now, handler, CHILD);
+                self.go.call(now + 1, child, path)
             } else {
-                self.call(now, handler, path)
+                self.go.call(now, handler, path)
             } + 1
-                + self.random.below(100);
+                + self.go.random.below(100);
         }
         now
     }
 
     /// It is answered and over, unless its client gave it up meanwhile.
     fn answer(&mut self, at: u64, serves: u64, path: &str) {
-        let writer = self.bear(at, serves, WRITER);
-        self.say(at + 2, format!("answers {path} go={writer}"));
+        let writer = self.go.bear(at, serves, WRITER);
+        self.go.say(at + 2, format!("answers {path} go={writer}"));
     }
 
     /// One read that completes some heads, and what comes of them.
     fn read(&mut self, conn: &mut Conn) {
-        let at = conn.free + self.random.below(400);
-        let heads = if self.habits.reads_itself { 1 + self.random.below(4) } else { 1 };
+        let at = conn.free + self.go.random.below(400);
+        let heads = if self.habits.reads_itself { 1 + self.go.random.below(4) } else { 1 };
         let mut now = at + 1;
         for _ in 0..heads {
             self.requests += 1;
             let path = format!("r{}", self.requests);
-            self.say(at, format!("receives {path} /{path} go={} conn={} shared", conn.reader, conn.name));
+            self.go.say(at, format!("receives {path} /{path} go={} conn={} shared", conn.reader, conn.name));
             if self.chance(self.habits.refused) {
                 self.answer(now, conn.serves, &path);
             } else if self.chance(self.habits.queued) {
                 conn.queue.push((now, path));
             } else if self.chance(self.habits.handed) && !self.workers.is_empty() {
-                let worker = self.workers[self.random.below(self.workers.len() as u64) as usize];
+                let worker = self.workers[self.go.random.below(self.workers.len() as u64) as usize];
                 let done = self.handle(now, worker, conn.serves, &path);
                 self.answer(done, conn.serves, &path);
             } else {
-                let handler = self.bear(now, conn.serves, HANDLER);
+                let handler = self.go.bear(now, conn.serves, HANDLER);
                 self.serve(conn, now, handler, &path);
             }
-            now += 2 + self.random.below(10);
+            now += 2 + self.go.random.below(10);
         }
         conn.free = now;
     }
@@ -153,14 +119,14 @@ impl Program {
     fn serve(&mut self, conn: &mut Conn, at: u64, handler: u64, path: &str) {
         let done = self.handle(at, handler, conn.serves, path);
         if self.chance(self.habits.aborted) {
-            let gone = at + self.random.below(done - at);
-            self.say(gone, format!("aborts {path} go={}", conn.reader));
+            let gone = at + self.go.random.below(done - at);
+            self.go.say(gone, format!("aborts {path} go={}", conn.reader));
         } else {
             self.answer(done, conn.serves, path);
         }
         if let Some((since, path)) = conn.queue.pop() {
             let at = done.max(since) + 5;
-            let handler = self.bear(at, conn.serves, LATER);
+            let handler = self.go.bear(at, conn.serves, LATER);
             self.serve(conn, at, handler, &path);
         }
     }
@@ -168,18 +134,14 @@ impl Program {
 
 fn play(seed: u64, conns: u64, reads: usize, losses: usize, habits: Habits) -> (usize, played::Score) {
     let mut program = Program {
-        random: Random::new(seed),
+        go: Goroutines::new(seed, habits.one_site),
         habits,
-        lines: Vec::new(),
-        pool: Vec::new(),
-        goroutine: 10_000,
-        calls: 0,
         requests: 0,
         knowable: 0,
         workers: Vec::new(),
     };
     for _ in 0..3 {
-        let worker = program.bear(900, 7, WORKER);
+        let worker = program.go.bear(900, 7, WORKER);
         program.workers.push(worker);
     }
     let mut conns: Vec<Conn> = (0..conns).map(|number| program.accept(1_000 + 20 * number, number)).collect();
@@ -187,14 +149,12 @@ fn play(seed: u64, conns: u64, reads: usize, losses: usize, habits: Habits) -> (
         let next = (0..conns.len()).min_by_key(|at| conns[*at].free).unwrap_or_default();
         program.read(&mut conns[next]);
         if read % 7 == 0 {
-            let at = conns[next].free + program.random.below(900);
-            program.call(at, 3, &format!("tick{read}"));
+            let at = conns[next].free + program.go.random.below(900);
+            program.go.call(at, 3, &format!("tick{read}"));
         }
     }
-    program.lines.sort_by_key(|(at, _)| *at);
-    let end = program.lines.last().map_or(0, |(at, _)| *at);
-    lose(&mut program.lines, &mut program.random, losses, end);
-    (program.knowable, played::play(program.lines, end))
+    let (lines, end) = program.go.ended(losses);
+    (program.knowable, played::play(lines, end))
 }
 
 fn habits() -> impl Strategy<Value = Habits> {

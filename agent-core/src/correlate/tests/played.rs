@@ -15,6 +15,64 @@ pub(super) struct Score {
     pub(super) wrong: Vec<String>,
 }
 
+/// A random Go program's goroutines and its client's pool of connections.
+pub(super) struct Goroutines {
+    pub(super) random: Random,
+    pub(super) lines: Vec<Line>,
+    pub(super) calls: usize,
+    /// When connections of the client are free again.
+    pool: Vec<u64>,
+    youngest: u64,
+    /// All `go` statements are one: a helper that starts whatever it is given.
+    one_site: bool,
+}
+
+impl Goroutines {
+    pub(super) fn new(seed: u64, one_site: bool) -> Self {
+        let random = Random::new(seed);
+        Self { random, lines: Vec::new(), calls: 0, pool: Vec::new(), youngest: 10_000, one_site }
+    }
+
+    pub(super) fn say(&mut self, at: u64, text: String) {
+        let thread = 1 + self.random.below(4);
+        self.lines.push((at, format!("A/{thread} {text}")));
+    }
+
+    /// The goroutine that `parent` creates.
+    pub(super) fn bear(&mut self, at: u64, parent: u64, site: u64) -> u64 {
+        self.youngest += 1;
+        let (child, site) = (self.youngest, if self.one_site { 1 } else { site });
+        self.say(at, format!("bears {child} go={parent} site={site}"));
+        child
+    }
+
+    /// A call that `goroutine` asks for; when it has its answer.
+    pub(super) fn call(&mut self, at: u64, goroutine: u64, path: &str) -> u64 {
+        self.calls += 1;
+        let name = format!("c{}", self.calls);
+        let sent = at + 1 + self.random.below(40);
+        let read = sent + 50 + self.random.below(2_000);
+        let free = self.pool.iter().position(|free| *free < at);
+        let conn = free.unwrap_or(self.pool.len());
+        self.pool.resize(self.pool.len().max(conn + 1), 0);
+        self.pool[conn] = read;
+        let writer = 1_000_000 + 2 * conn;
+        self.say(at, format!("claims {name} go={goroutine} conn=p{conn}"));
+        self.say(sent, format!("sends {name} /{path} go={writer} conn=p{conn}"));
+        self.say(read, format!("reads {name} go={} conn=p{conn}", writer + 1));
+        read
+    }
+
+    /// What it did and when it ended, with losses.
+    pub(super) fn ended(mut self, losses: usize) -> (Vec<Line>, u64) {
+        self.lines.sort_by_key(|(at, _)| *at);
+        let end = self.lines.last().map_or(0, |(at, _)| *at);
+        lose(&mut self.lines, &mut self.random, losses, end);
+        let end = self.lines.last().map_or(0, |(at, _)| *at);
+        (self.lines, end)
+    }
+}
+
 /// Loses stretches of up to three milliseconds until `end`, and tells that soon after.
 pub(super) fn lose(lines: &mut Vec<Line>, random: &mut Random, losses: usize, end: u64) {
     for _ in 0..losses {

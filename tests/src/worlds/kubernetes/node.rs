@@ -4,6 +4,7 @@ use crate::{
     cluster::{Cluster, Object},
     deploy::{NAMESPACE, manifest},
     world::World,
+    worlds::privileges::set,
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -47,9 +48,9 @@ pub(super) fn the_shipped_daemon_set_runs_with_exactly_the_shipped_capabilities(
     let pid = agent(&pod_of(&cluster)?)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let wanted: BTreeSet<u32> = CAPABILITIES.iter().map(|row| row.number).collect();
-    let held = capabilities(&status, "CapBnd").context("no CapBnd")?;
+    let held = set(&status, "CapBnd")?;
     ensure!(held == wanted, "it was started with {held:?}, not {wanted:?}");
-    let held = capabilities(&status, "CapPrm").context("no CapPrm")?;
+    let held = set(&status, "CapPrm")?;
     let least: BTreeSet<u32> =
         CAPABILITIES.iter().filter(|row| row.later == Later::Kept).map(|row| row.number).collect();
     ensure!(held.is_superset(&least) && held.is_subset(&wanted), "it keeps {held:?} of {wanted:?}");
@@ -98,11 +99,4 @@ fn agent(pod: &Value) -> Result<u32> {
         }
     }
     anyhow::bail!("no process of pod {uid} is the agent")
-}
-
-/// Numbers in a line of proc_pid_status(5).
-fn capabilities(status: &str, set: &str) -> Option<BTreeSet<u32>> {
-    let line = status.lines().find_map(|line| line.strip_prefix(set)?.strip_prefix(':'))?;
-    let bits = u64::from_str_radix(line.trim(), 16).ok()?;
-    Some((0..64).filter(|bit| bits >> bit & 1 == 1).collect())
 }
