@@ -2,7 +2,7 @@
 //!
 //! Shape: [`watch`] on a thread of its own → [`Change`]s through a bounded channel → [`Cluster`], which whoever decides owns and asks.
 //! A process is placed by its cgroups alone ([`Place`]): pod and container. Source: the API's `pods` of this node and those
-//! `namespaces` that carry the label, if wanted `services`, all by list and watch and nothing else.
+//! `namespaces` that carry the label, if wanted `services` and their `endpointslices`, all by list and watch and nothing else.
 //! Not here: a process's verdict (see `discover`), its resource (see `enrich`).
 //! Invariant: what was last known holds until the API server says otherwise: its absence changes no verdict and no name.
 mod answer;
@@ -13,6 +13,8 @@ mod object;
 mod owner;
 mod peers;
 mod place;
+mod resource;
+mod services;
 mod watch;
 
 pub use answer::{Answer, By, LABEL, No, Said};
@@ -35,6 +37,6 @@ pub struct Settings {
     pub kubeconfig: Option<PathBuf>,
     /// Do the labels `app.kubernetes.io/…` name services?
     pub names_by_labels: bool,
-    /// Are Services watched too, to name who is called?
+    /// Are Services and their endpoints watched too, to name who is called?
     pub peers: bool,
 }

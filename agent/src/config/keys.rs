@@ -35,8 +35,8 @@ keys! {
         "Whether a pod's labels app.kubernetes.io/instance, /name and /version name services and versions before the pod's workload does. \
          False where one Helm release, and so one instance, holds several services.";
     kubernetes_peers: bool = "kubernetes.peers", ["WIRESPAN_PEERS"], None, "false", "", "", any, false,
-        "Whether the span of a call says who is behind the address it went to (service.peer.name), if that is a Service or a pod of this node. \
-         The agent's service account then needs list and watch on services too.";
+        "Whether the span of a call says who is behind the address it went to (service.peer.name), if that is a Service, \
+         one of its endpoints or a pod of this node. The agent's service account then needs list and watch on services and endpointslices too.";
     kubernetes_identity_wait: Duration = "kubernetes.identity_wait", ["WIRESPAN_IDENTITY_WAIT"], None, "3s", "duration", "",
         within(Duration::ZERO, MINUTE), false,
         "How long the first spans of a container wait for its name, which the kubelet tells the API server once the container runs.";

@@ -4,7 +4,7 @@
 use super::{
     Settings,
     object::ApiPod,
-    peers::ApiService,
+    services::{ApiService, ApiSlice},
     watch::{Watched, client, label_selector, node_selector, refusal, root_cause},
 };
 use k8s_openapi::api::core::v1::Namespace;
@@ -54,8 +54,9 @@ async fn ask(settings: &Settings, client: Client) -> Vec<Checked> {
     let api = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
     checks.extend(both(Watched::Namespaces, &api, namespaces).await);
     if settings.peers {
-        let services = (ListParams::default(), WatchParams::default());
-        checks.extend(both::<ApiService>(Watched::Services, &Api::all(client), services).await);
+        let all = || (ListParams::default(), WatchParams::default());
+        checks.extend(both::<ApiService>(Watched::Services, &Api::all(client.clone()), all()).await);
+        checks.extend(both::<ApiSlice>(Watched::Slices, &Api::all(client), all()).await);
     }
     checks
 }

@@ -7,13 +7,13 @@ use super::{
     answer::{Answer, No, Said, answer},
     identity::Identity,
     object::{Container, Pod},
-    peers::{Peer, Peers},
+    peers::{Peer, Peers, Source},
     place::Place,
 };
 use foldhash::fast::RandomState;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    net::IpAddr,
+    net::SocketAddr,
     sync::Arc,
 };
 use wirespan_core::counters;
@@ -29,7 +29,7 @@ counters! {
         pod_changes: "work", "changes", "Changes of pods that the API server told of.";
         namespace_changes: "work", "changes", "Changes of labelled namespaces that the API server told of.";
         lists: "work", "lists", "Complete lists: one of each resource at start, others after long absence or expiry.";
-        refused: "loss", "objects", "Pods and namespaces beyond the most that are kept: they are not observed; Services: they are not named.";
+        refused: "loss", "objects", "Pods and namespaces beyond the most that are kept: they are not observed; Services and endpoints: they are not named.";
     }
 }
 
@@ -62,19 +62,19 @@ pub enum Change {
     NamespaceGone(String),
     /// The list of labelled namespaces is complete.
     NamespacesComplete,
-    /// A list of Services begins.
-    ServicesBegin,
-    /// A Service is as follows; `listed`: it is part of the list.
-    Service {
+    /// A list of peers of that source begins.
+    PeersBegin(Source),
+    /// Something with addresses is as follows; `listed`: it is part of the list.
+    Peer {
         /// As follows.
-        service: Peer,
-        /// Of the list that has begun.
+        peer: Peer,
+        /// Of the list of its source that has begun.
         listed: bool,
     },
-    /// The Service with this uid is no more.
-    ServiceGone(String),
-    /// The list of Services is complete.
-    ServicesComplete,
+    /// The peer with this uid is no more.
+    PeerGone(String),
+    /// The list of that source is complete.
+    PeersComplete(Source),
 }
 
 /// The pods of this node, and the labelled namespaces.
@@ -136,33 +136,33 @@ impl Cluster {
                     self.namespaces.iter().filter(|name| !listed.contains(*name)).cloned().collect();
                 gone.iter().for_each(|name| self.forget_namespace(name, touched));
             }
-            of_service => self.service(of_service),
+            of_peers => self.peer_change(of_peers),
         }
     }
 
-    /// Services change no verdict and no process's name.
-    fn service(&mut self, change: Change) {
+    /// Peers change no verdict and no process's name.
+    fn peer_change(&mut self, change: Change) {
         let Some(peers) = &mut self.peers else { return };
         match change {
-            Change::ServicesBegin => peers.begin(),
-            Change::Service { service, listed } => {
+            Change::PeersBegin(source) => peers.begin(source),
+            Change::Peer { peer, listed } => {
                 if listed {
-                    peers.list(&service.uid);
+                    peers.list(&peer);
                 }
-                self.counts.refused += u64::from(!peers.learn(service));
+                self.counts.refused += u64::from(!peers.learn(peer));
             }
-            Change::ServiceGone(uid) => peers.forget(&uid),
-            Change::ServicesComplete => {
+            Change::PeerGone(uid) => peers.forget(&uid),
+            Change::PeersComplete(source) => {
                 self.counts.lists += 1;
-                peers.complete(|uid| self.pods.contains_key(uid));
+                peers.complete(source);
             }
             _ => {}
         }
     }
 
-    /// Who has an address, if that is asked for.
-    pub fn peer(&self, address: IpAddr) -> Option<&Peer> {
-        self.peers.as_ref()?.at(address)
+    /// Who is reached there, if that is asked for.
+    pub fn peer(&self, place: SocketAddr) -> Option<&Peer> {
+        self.peers.as_ref()?.at(place)
     }
 
     /// Is it asked who has an address?
@@ -189,7 +189,8 @@ impl Cluster {
         if let Some(peers) = &mut self.peers {
             let name = Identity::of(&pod, None, self.names_by_labels).service_name;
             let (uid, namespace) = (pod.uid.clone(), pod.namespace.clone());
-            let peer = Peer { uid, name, namespace, addresses: pod.addresses.clone() };
+            let addresses = pod.addresses.clone();
+            let peer = Peer { uid, source: Source::Pod, name, namespace, addresses, ports: None };
             self.counts.refused += u64::from(!peers.learn(peer));
         }
         touched.insert(pod.uid.clone());

@@ -2,10 +2,10 @@
 //!
 //! Shape: the API's JSON → [`ApiPod`], whose other fields are never kept → [`Pod`], some hundred bytes. Source: the API's
 //! `v1.Pod`. Every text in it was written by a user of the cluster: their number and length are bounded.
-use super::{answer::Said, owner::Owner};
-use kube::core::{NamespaceResourceScope, ObjectMeta, Resource};
+use super::{answer::Said, owner::Owner, resource::resource};
+use kube::core::ObjectMeta;
 use serde::Deserialize;
-use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// Texts kept of a pod's annotations.
 const ANNOTATIONS: usize = 32;
@@ -119,34 +119,7 @@ struct ContainerStatus {
     container_id: Option<String>,
 }
 
-impl Resource for ApiPod {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        "Pod".into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        "".into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        "v1".into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        "pods".into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+resource!(ApiPod, "", "Pod", "pods");
 
 impl From<ApiPod> for Pod {
     fn from(pod: ApiPod) -> Pod {

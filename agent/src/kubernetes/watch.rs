@@ -2,13 +2,15 @@
 //!
 //! Shape: [`start`] → a bounded channel of [`Change`]s and a [`StatusHandle`]. A full channel makes the watch wait, never its
 //! reader; a watch that falls behind so is listed again. Requests: list and watch of the node's pods (`spec.nodeName`) and, as
-//! metadata, of the namespaces that carry the label, if peers are to be named of all Services, and nothing else. Lists come from the API server's cache, which has an index
+//! metadata, of the namespaces that carry the label, if peers are to be named of all Services
+//! and their endpoints, and nothing else. Lists come from the API server's cache, which has an index
 //! of nodes. After a failure it is tried again after up to 20 s, spread by chance.
 use super::{
     LABEL, Settings,
     cluster::Change,
     object::{ApiPod, Pod},
-    peers::{ApiService, Peer},
+    peers::{Peer, Source},
+    services::{ApiService, ApiSlice},
 };
 use futures_util::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
@@ -80,21 +82,23 @@ pub struct Status {
     pub namespaces: Access,
     /// Services, if they are watched.
     pub services: Option<Access>,
+    /// Their endpoints, likewise.
+    pub slices: Option<Access>,
 }
 
 impl Status {
     /// Half a sentence for each resource that is not reached.
     pub fn troubles(&self) -> Vec<String> {
-        let told = |name, access: &Access| match access {
+        let told = |name: Watched, access: &Access| match access {
             Access::Reached => None,
             Access::Waiting => Some(format!("the API server has not listed {name} yet")),
             // A watch that goes on where it stopped is told of by nothing but its silence.
             Access::Failing(_, at) if at.elapsed() > SILENCE => None,
             Access::Failing(why, _) => Some(format!("{why}; what was last known of {name} holds")),
         };
-        let services = self.services.as_ref().and_then(|access| told("services", access));
-        let others = [told("pods", &self.pods), told("namespaces", &self.namespaces)];
-        others.into_iter().flatten().chain(services).collect()
+        let always = [(Watched::Pods, Some(&self.pods)), (Watched::Namespaces, Some(&self.namespaces))];
+        let optional = [(Watched::Services, self.services.as_ref()), (Watched::Slices, self.slices.as_ref())];
+        always.into_iter().chain(optional).filter_map(|(which, access)| told(which, access?)).collect()
     }
 }
 
@@ -114,6 +118,7 @@ impl StatusHandle {
             Watched::Pods => &mut status.pods,
             Watched::Namespaces => &mut status.namespaces,
             Watched::Services => status.services.get_or_insert_default(),
+            Watched::Slices => status.slices.get_or_insert_default(),
         };
         match &access {
             Access::Failing(why, _) if matches!(place, Access::Failing(before, _) if before == why) => {}
@@ -135,6 +140,8 @@ pub(super) enum Watched {
     Namespaces,
     /// `services`.
     Services,
+    /// `endpointslices`.
+    Slices,
 }
 
 impl fmt::Display for Watched {
@@ -143,6 +150,7 @@ impl fmt::Display for Watched {
             Watched::Pods => "pods",
             Watched::Namespaces => "namespaces",
             Watched::Services => "services",
+            Watched::Slices => "endpointslices",
         })
     }
 }
@@ -179,22 +187,29 @@ async fn run(settings: &Settings, sender: &mpsc::Sender<Change>, status: &Status
         }
     };
     let pods = watcher::watcher(Api::<ApiPod>::all(client.clone()), node_pods(&settings.node));
-    let services = async {
-        if settings.peers {
-            let services = watcher::watcher(Api::<ApiService>::all(client.clone()), everywhere());
-            follow(Watched::Services, services, service_change, sender, status).await;
+    let peers = async {
+        if !settings.peers {
+            return;
         }
+        let services = watcher::watcher(Api::<ApiService>::all(client.clone()), everywhere());
+        let slices = watcher::watcher(Api::<ApiSlice>::all(client.clone()), everywhere());
+        let service = |event| Some(peer_change(Source::Service, event));
+        let slice = |event| Some(peer_change(Source::Slice, event));
+        tokio::join!(
+            follow(Watched::Services, services, service, sender, status),
+            follow(Watched::Slices, slices, slice, sender, status),
+        );
     };
     let namespaces = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
     let namespaces = watcher::watcher(namespaces, labelled());
     tokio::join!(
         follow(Watched::Pods, pods, pod_change, sender, status),
         follow(Watched::Namespaces, namespaces, namespace_change, sender, status),
-        services,
+        peers,
     );
 }
 
-/// What is asked of Services.
+/// What is asked of Services and their endpoints.
 fn everywhere() -> watcher::Config {
     watcher::Config::default().any_semantic()
 }
@@ -240,7 +255,7 @@ pub(super) async fn client(settings: &Settings) -> Result<Client, String> {
 async fn follow<K: Send>(
     which: Watched,
     stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
-    change: fn(Event<K>) -> Option<Change>,
+    change: impl Fn(Event<K>) -> Option<Change>,
     sender: &mpsc::Sender<Change>,
     status: &StatusHandle,
 ) {
@@ -289,15 +304,14 @@ fn namespace_change(event: Event<PartialObjectMeta<Namespace>>) -> Option<Change
     }
 }
 
-fn service_change(event: Event<ApiService>) -> Option<Change> {
-    let service = |service: ApiService, listed| Change::Service { service: Peer::from(service), listed };
-    Some(match event {
-        Event::Init => Change::ServicesBegin,
-        Event::InitApply(listed) => service(listed, true),
-        Event::Apply(changed) => service(changed, false),
-        Event::Delete(gone) => Change::ServiceGone(Peer::from(gone).uid),
-        Event::InitDone => Change::ServicesComplete,
-    })
+fn peer_change<K: Into<Peer>>(source: Source, event: Event<K>) -> Change {
+    match event {
+        Event::Init => Change::PeersBegin(source),
+        Event::InitApply(listed) => Change::Peer { peer: listed.into(), listed: true },
+        Event::Apply(changed) => Change::Peer { peer: changed.into(), listed: false },
+        Event::Delete(gone) => Change::PeerGone(gone.into().uid),
+        Event::InitDone => Change::PeersComplete(source),
+    }
 }
 
 /// Half a sentence about a failure; `None` for what belongs to a watch's life: the server forgets, and it is listed again.

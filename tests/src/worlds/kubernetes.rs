@@ -4,6 +4,7 @@
 mod churn;
 mod node;
 mod opt_in;
+mod peers;
 mod rights;
 mod shop;
 
@@ -20,6 +21,7 @@ use opt_in::{
     a_label_counts_within_two_seconds_both_ways, a_labelled_namespace_is_traced_within_a_minute_and_no_other,
     an_api_server_that_comes_and_goes_costs_no_restart_and_no_wrong_name,
 };
+use peers::a_call_says_whom_it_went_to_though_nobody_observes_that;
 use rights::each_verb_is_needed_and_no_other_is_asked_for;
 
 scenes! { "kubernetes":
@@ -30,6 +32,7 @@ scenes! { "kubernetes":
     each_verb_is_needed_and_no_other_is_asked_for,
     a_label_counts_within_two_seconds_both_ways,
     an_api_server_that_comes_and_goes_costs_no_restart_and_no_wrong_name,
+    a_call_says_whom_it_went_to_though_nobody_observes_that,
     five_thousand_pods_that_change_cost_bounded_memory_and_requests,
 }
 

@@ -9,7 +9,7 @@ use crate::{
     kubernetes::{Change, Cluster, StatusHandle},
 };
 use opentelemetry_semantic_conventions::attribute as key;
-use std::{borrow::Cow, path::Path};
+use std::{borrow::Cow, net::SocketAddr, path::Path};
 use tokio::sync::mpsc;
 use tracing::debug;
 use wirespan_core::{
@@ -85,11 +85,7 @@ impl Observer {
     pub(super) fn name_peers(&self, spans: &mut [Span]) {
         let Some(cluster) = self.discovery.cluster().filter(|cluster| cluster.names_peers()) else { return };
         for span in spans.iter_mut().filter(|span| span.kind == Kind::Client) {
-            let address = span.attributes.iter().find_map(|(known, value)| match value {
-                Value::Str(text) if *known == key::NETWORK_PEER_ADDRESS => text.parse().ok(),
-                _ => None,
-            });
-            let Some(peer) = address.and_then(|address| cluster.peer(address)) else { continue };
+            let Some(peer) = peer_of(span).and_then(|place| cluster.peer(place)) else { continue };
             let named = [
                 (key::SERVICE_PEER_NAME, peer.name.clone()),
                 (key::SERVICE_PEER_NAMESPACE, peer.namespace.clone()),
@@ -106,4 +102,15 @@ impl Observer {
         let place = cluster.zip(known.place.as_deref()).and_then(|(cluster, place)| cluster.describe(place));
         place.into_iter().chain(feed.status.get().troubles()).collect()
     }
+}
+
+/// Where a span says its other end is.
+fn peer_of(span: &Span) -> Option<SocketAddr> {
+    let value = |wanted| span.attributes.iter().find(|(key, _)| *key == wanted).map(|(_, value)| value);
+    let (Value::Str(address), Value::Int(port)) =
+        (value(key::NETWORK_PEER_ADDRESS)?, value(key::NETWORK_PEER_PORT)?)
+    else {
+        return None;
+    };
+    Some(SocketAddr::new(address.parse().ok()?, u16::try_from(*port).ok()?))
 }

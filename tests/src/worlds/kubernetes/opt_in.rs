@@ -29,16 +29,21 @@ const UNSEEN: u32 = 5;
 
 /// A node with agent and Collector.
 pub(super) fn observed(world: &World) -> Result<(Cluster, NodeCollector)> {
+    observed_by(world, &manifest()?)
+}
+
+/// A node with that agent and a Collector.
+pub(super) fn observed_by(world: &World, manifest: &str) -> Result<(Cluster, NodeCollector)> {
     let binary = Binary::build(&repository()?.join(".cache"))?;
     let cluster = Cluster::start(&binaries()?, world.scratch())?;
     let collector = NodeCollector::start(&binary, cluster.room())?;
-    cluster.api().apply(&manifest()?)?;
+    cluster.api().apply(manifest)?;
     agent_is_ready(&cluster)?;
     Ok((cluster, collector))
 }
 
 /// Sets or removes a label of a namespace.
-fn label(cluster: &Cluster, namespace: &str, value: Option<&str>) -> Result<SystemTime> {
+pub(super) fn label(cluster: &Cluster, namespace: &str, value: Option<&str>) -> Result<SystemTime> {
     let patch = json!({"metadata": {"labels": {"wirespan.io/trace": value}}});
     cluster.api().merge(&format!("/api/v1/namespaces/{namespace}"), &patch)?;
     Ok(SystemTime::now())
@@ -78,11 +83,11 @@ pub(super) fn a_labelled_namespace_is_traced_within_a_minute_and_no_other(world:
     Ok(())
 }
 
-fn of<'a>(span: &'a Span, key: &str) -> &'a str {
+pub(super) fn of<'a>(span: &'a Span, key: &str) -> &'a str {
     span.resource.get(key).map_or("", String::as_str)
 }
 
-fn told(spans: &[Span]) -> String {
+pub(super) fn told(spans: &[Span]) -> String {
     spans.iter().map(|span| format!("{} {span}\n", of(span, "service.name"))).collect()
 }
 

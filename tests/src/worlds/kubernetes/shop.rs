@@ -31,16 +31,14 @@ pub(super) struct Shop {
 impl Shop {
     /// Deploys it and waits until every service answers.
     pub(super) fn open(cluster: &Cluster, namespace: &str, first_port: u16) -> Result<Shop> {
-        cluster
-            .api()
-            .apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}"))?;
         let shop = Shop { namespace: namespace.to_owned(), first_port };
-        account(cluster, namespace)?;
+        make(cluster, namespace)?;
         let cache = repository()?.join(".cache/shop").canonicalize()?;
         let programs = programs(&cache)?;
         for (n, program) in programs.iter().enumerate() {
             let environment = shop.environment(&programs, n)?;
-            cluster.api().apply(&shop.deployment(program, &environment, &folders(&cache)?).to_string())?;
+            let deployment = deployment(namespace, program, &environment, &folders(&cache)?);
+            cluster.api().apply(&deployment.to_string())?;
         }
         for (n, Program { name, .. }) in programs.iter().enumerate() {
             cluster.running_pod(namespace, name)?;
@@ -69,46 +67,55 @@ impl Shop {
     }
 
     fn environment(&self, programs: &[Program], n: usize) -> Result<Vec<Value>> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut environment = vec![
-            json!({"name": "PORT", "value": self.port(n)?.to_string()}),
-            json!({"name": "PATH", "value": path.to_string_lossy()}),
-        ];
+        let mut environment =
+            vec![json!({"name": "PORT", "value": self.port(n)?.to_string()}), search_path()];
         for (n, program) in programs.iter().enumerate() {
             let url = format!("http://127.0.0.1:{}", self.port(n)?);
             environment.push(json!({"name": program.address(), "value": url}));
         }
         Ok(environment)
     }
+}
 
-    fn deployment(&self, program: &Program, environment: &[Value], folders: &[PathBuf]) -> Value {
-        let mounts = folders.iter().enumerate();
-        let mounts =
-            mounts.map(|(n, path)| json!({"name": format!("v{n}"), "mountPath": path, "readOnly": true}));
-        let volumes = folders.iter().enumerate();
-        let volumes = volumes.map(|(n, path)| json!({"name": format!("v{n}"), "hostPath": {"path": path}}));
-        let labels = json!({"app": program.name});
-        json!({
-            "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"namespace": self.namespace, "name": program.name},
-            "spec": {
-                "selector": {"matchLabels": labels},
-                "template": {
-                    "metadata": {"labels": labels},
-                    "spec": {
-                        "hostNetwork": true,
-                        "automountServiceAccountToken": false,
-                        "containers": [{
-                            "name": "main", "image": "wirespan.io/world:1", "imagePullPolicy": "Never",
-                            "command": program.command, "workingDir": program.folder, "env": environment,
-                            "volumeMounts": mounts.collect::<Vec<_>>(),
-                        }],
-                        "volumes": volumes.collect::<Vec<_>>(),
-                    },
+/// One pod of this machine's programs, on the node's network.
+pub(super) fn deployment(
+    namespace: &str,
+    program: &Program,
+    environment: &[Value],
+    folders: &[PathBuf],
+) -> Value {
+    let mounts = folders.iter().enumerate();
+    let mounts =
+        mounts.map(|(n, path)| json!({"name": format!("v{n}"), "mountPath": path, "readOnly": true}));
+    let volumes = folders.iter().enumerate();
+    let volumes = volumes.map(|(n, path)| json!({"name": format!("v{n}"), "hostPath": {"path": path}}));
+    let labels = json!({"app": program.name});
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"namespace": namespace, "name": program.name},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "hostNetwork": true,
+                    "automountServiceAccountToken": false,
+                    "containers": [{
+                        "name": "main", "image": "wirespan.io/world:1", "imagePullPolicy": "Never",
+                        "command": program.command, "workingDir": program.folder, "env": environment,
+                        "volumeMounts": mounts.collect::<Vec<_>>(),
+                    }],
+                    "volumes": volumes.collect::<Vec<_>>(),
                 },
             },
-        })
-    }
+        },
+    })
+}
+
+/// Makes a namespace in which pods are taken.
+pub(super) fn make(cluster: &Cluster, namespace: &str) -> Result<()> {
+    cluster.api().apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}"))?;
+    account(cluster, namespace)
 }
 
 /// A namespace's own account comes a moment after it, and pods are refused until then.
@@ -118,8 +125,13 @@ pub(super) fn account(cluster: &Cluster, namespace: &str) -> Result<()> {
         .map(drop)
 }
 
+/// The variable by which programs find others.
+pub(super) fn search_path() -> Value {
+    json!({"name": "PATH", "value": std::env::var_os("PATH").unwrap_or_default().to_string_lossy()})
+}
+
 /// Folders of this machine in which the services' programs and libraries are.
-fn folders(cache: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn folders(cache: &Path) -> Result<Vec<PathBuf>> {
     let prefix = "import sys; print(sys.base_prefix)";
     let (python, _) = output(Command::new("python3").args(["-c", prefix]), 0)?;
     let mut folders: BTreeSet<PathBuf> = ["/bin", "/etc", "/lib", "/lib64", "/usr"].map(PathBuf::from).into();
