@@ -32,7 +32,8 @@ pub(super) fn node(source: &Path, result: &Path, programs: &[&str]) -> Result<()
 pub(super) fn python(source: &Path, result: &Path) -> Result<PathBuf> {
     debian::ensure(&[("python3", "python3")])?;
     let environment = result.join("venv");
-    let stamp = Stamp::new(result, &[source.join("requirements.txt")], "python3")?;
+    // Its programs name the folder.
+    let stamp = Stamp::new(result, &[source.join("requirements.txt")], "python3")?.of_this_place();
     if stamp.is_stale()? {
         println!("setup: installing the packages of {} (pip)", name(source));
         let create = || {

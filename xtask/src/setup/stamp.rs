@@ -30,6 +30,12 @@ impl Stamp {
         Ok(Stamp { file: result.join(".stamp"), inputs: format!("{:016x}", hasher.finish()) })
     }
 
+    /// The result names the folder that it is in: moved, it must be made again.
+    pub(super) fn of_this_place(self) -> Stamp {
+        let inputs = format!("{} {}", self.inputs, self.file.display());
+        Stamp { inputs, ..self }
+    }
+
     /// True if the result must be made: then it counts as incomplete until [`Stamp::write`].
     pub(super) fn is_stale(&self) -> Result<bool> {
         if fs::read_to_string(&self.file).is_ok_and(|written| written == self.inputs) {
@@ -90,6 +96,13 @@ mod tests {
         assert!(!stamp("sh").is_stale().unwrap());
         assert!(stamp("cat").is_stale().unwrap());
         assert!(stamp("sh").is_stale().unwrap(), "the build with cat did not come to its end");
+
+        stamp("sh").of_this_place().write().unwrap();
+        let moved = Stamp { file: folder.path().join("other/.stamp"), ..stamp("sh") };
+        fs::create_dir(folder.path().join("other")).unwrap();
+        fs::copy(folder.path().join(".stamp"), &moved.file).unwrap();
+        assert!(!stamp("sh").of_this_place().is_stale().unwrap());
+        assert!(moved.of_this_place().is_stale().unwrap(), "it names another folder");
 
         stamp("sh").write().unwrap();
         fs::write(source.join("a"), "2").unwrap();
