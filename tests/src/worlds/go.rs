@@ -114,7 +114,7 @@ fn gather(agent: Agent, calls: usize) -> Result<Tally> {
     let finished = agent.stop()?;
     let tally = judge(&finished.spans)?;
     println!("        {tally:?}, unparented {:?}", finished.of_class("unparented"));
-    all?;
+    all.with_context(|| format!("lost: {:?}", finished.of_class("loss")))?;
     Ok(tally)
 }
 

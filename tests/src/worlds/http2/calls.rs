@@ -92,12 +92,13 @@ fn judge(called: &Called, spans: &[Span], slack: Duration, table: &mut Table) ->
     let came = if server.is_grpc { grpc } else { http };
     // tonic tells that a deadline has passed as a cancellation, to its own callers and to others.
     let is_tonic = *client == "tonic" || server.name == "tonic";
-    let is_told = row.status == *came || (is_tonic && *kind == "late" && row.status == "1");
+    let also = if is_tonic && *kind == "late" { "1" } else { came };
+    let is_told = [came, also].contains(&row.status.as_str());
     ensure!(is_told, "{client} called {} and it came to this: {row:?}", server.name);
     let sent = find(spans, row, "client");
     for (stack, role) in [(*client, "client"), (server.name, "server")] {
         let span = find(spans, row, role);
-        let right = span.map_or([false; 4], |span| compare(row, came, span, sent, slack));
+        let right = span.map_or([false; 4], |span| compare(row, [came, also], span, sent, slack));
         let cell = table.cells.entry((stack, role, *kind)).or_insert([true; 4]);
         cell.iter_mut().zip(right).for_each(|(cell, right)| *cell &= right);
         if right.contains(&false) {
@@ -165,7 +166,7 @@ pub(super) fn find<'a>(spans: &'a [Span], row: &Row, kind: &str) -> Option<&'a S
     found.next().filter(|_| found.next().is_none())
 }
 
-fn compare(row: &Row, came: &str, span: &Span, sent: Option<&Span>, slack: Duration) -> [bool; 4] {
+fn compare(row: &Row, came: [&str; 2], span: &Span, sent: Option<&Span>, slack: Duration) -> [bool; 4] {
     let lasted = span.end_ns.saturating_sub(span.start_ns);
     let near = |wanted: u64| u128::from(lasted.abs_diff(wanted)) <= slack.as_nanos();
     let took = row.end.saturating_sub(row.start);
@@ -174,7 +175,7 @@ fn compare(row: &Row, came: &str, span: &Span, sent: Option<&Span>, slack: Durat
     let is_child = sent.is_some_and(|sent| sent.span_id == span.parent_id && sent.trace_id == span.trace_id);
     [
         method(span) == row.method,
-        status(span) == came || status(span) == row.status || is_doubtful(row, span),
+        came.contains(&status(span)) || status(span) == row.status || is_doubtful(row, span),
         (near(took) || near(took.saturating_sub(slow))) && (!is_held || near(HELD_NS)),
         span.kind == "client" || is_child,
     ]
