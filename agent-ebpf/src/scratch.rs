@@ -1,9 +1,8 @@
 //! Memory of one CPU in which a call's record is built: too large for a program's stack.
 use crate::kernel::opaque::Opaque;
 use wirespan_common::{
-    event::{BytesRecord, ExecRecord, ProgressRecord},
+    event::{BytesRecord, ExecRecord},
     limits,
-    policy::{ConnectionState, FrameWalks},
 };
 
 /// Largest piece of one segment that is copied at once. The verifier adds it to any place in a record's data.
@@ -56,12 +55,6 @@ pub(crate) struct Call {
     pub skipped: Opaque<u32>,
     /// As in the record.
     pub ahead: Opaque<u32>,
-    /// The connection's row, while it is made. On the stack, what it leaves there would tell ways apart.
-    pub row: ConnectionState,
-    /// That of its walks; likewise.
-    pub walks: FrameWalks,
-    /// The record of a mark that was passed; likewise.
-    pub passed: ProgressRecord,
 }
 
 /// Where a walk through an iovec is.
@@ -79,8 +72,6 @@ pub(crate) struct Walk {
     pub skip: Opaque<u64>,
     /// The last eight bytes so far, 0 if they could not be read.
     pub tail: Opaque<u64>,
-    /// How far the present step goes.
-    pub step: Opaque<u64>,
     /// Bytes still wanted.
     pub want: Opaque<u32>,
     /// Bytes that no record stands for yet.

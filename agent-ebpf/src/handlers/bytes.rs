@@ -76,8 +76,10 @@ pub(crate) struct Place {
 /// Acts on one call.
 #[inline(always)]
 pub(crate) fn on_moved<A: Access, E: Entries>(moved: &Moved<'_, A>) -> Result<(), Reason> {
-    if moved.process.runtime as u8 == event::runtime::NODE {
-        event_loop::on_moved(moved.process, moved.thread, moved.cookie, moved.direction);
+    if moved.process.runtime as u8 == event::runtime::NODE
+        && let Err(reason) = event_loop::on_moved(moved)
+    {
+        count(reason);
     }
     let policy = rows::policy(moved.cookie);
     if policy.is_some_and(|policy| policy.capture == capture_mode::STOP) {
@@ -85,12 +87,12 @@ pub(crate) fn on_moved<A: Access, E: Entries>(moved: &Moved<'_, A>) -> Result<()
     }
     let reached = moved.socket.reached(moved.direction)?;
     let place = Place { at_ns: now_ns(), seq: reached.wrapping_sub(moved.bytes), reached };
-    let scratch = rows::scratch(moved.direction)?;
     let connection = match rows::connection(moved.cookie) {
         Some(connection) => connection,
-        None => open(moved.cookie, moved.direction, &mut scratch.call.row)?,
+        None => open(moved.cookie, moved.direction)?,
     };
-    begin(moved, &mut scratch.call);
+    let scratch = rows::scratch(moved.direction)?;
+    scratch.call.walk_flags.set(0);
     if let Some(policy) = policy.filter(|policy| policy.capture == capture_mode::FRAMES)
         && frames::is_skipped::<A, E>(moved, policy, place, scratch)
     {
@@ -109,7 +111,7 @@ pub(crate) fn on_moved<A: Access, E: Entries>(moved: &Moved<'_, A>) -> Result<()
     }
     let written = if want == 0 {
         count(Reason::Uncopied);
-        meet_tail(moved, &mut scratch.call, last, connection, place)
+        meet_tail(moved, &scratch.call, last, connection, place)
     } else {
         write::<A, E>(moved, connection, place, scratch)
     };
@@ -120,18 +122,6 @@ pub(crate) fn on_moved<A: Access, E: Entries>(moved: &Moved<'_, A>) -> Result<()
     *of_mut(&mut connection.last_at_ns, moved.direction) = place.at_ns;
     *of_mut(&mut connection.last_seq, moved.direction) = place.reached;
     written
-}
-
-/// What is known of a call from the start. However its buffer was found, it is one way for the verifier from here on.
-#[inline(always)]
-fn begin<A>(moved: &Moved<'_, A>, call: &mut Call) {
-    let buffer = moved.buffer.resolved();
-    call.address.set(buffer.address);
-    call.segments.set(buffer.segments);
-    call.offset.set(buffer.offset);
-    call.shape.set(buffer.shape);
-    call.bytes.set(moved.bytes);
-    call.walk_flags.set(0);
 }
 
 /// Decides what to copy of a call.
@@ -164,6 +154,12 @@ fn decide<A>(
     };
     let want = left.min(budget.bytes);
     *of_mut(&mut connection.copied, moved.direction) = copied.wrapping_add(want.max(budget.charge));
+    let buffer = moved.buffer.resolved();
+    call.address.set(buffer.address);
+    call.segments.set(buffer.segments);
+    call.offset.set(buffer.offset);
+    call.shape.set(buffer.shape);
+    call.bytes.set(moved.bytes);
     call.skip.set(skip);
     call.want.set(want);
     call.begins.set(u32::from(begins));
@@ -172,10 +168,9 @@ fn decide<A>(
 
 /// A connection's first bytes: whoever moves them opens it.
 #[inline(always)]
-fn open(cookie: u64, towards: u8, row: &mut ConnectionState) -> Result<&'static mut ConnectionState, Reason> {
-    *row = ConnectionState { turn: opposite(towards), opener: towards, ..ConnectionState::default() };
+fn open(cookie: u64, towards: u8) -> Result<&'static mut ConnectionState, Reason> {
+    let row = ConnectionState { turn: opposite(towards), opener: towards, ..ConnectionState::default() };
     // Another CPU may have opened it in the meantime: that row is as good.
-    let row: &ConnectionState = row;
     let inserted = CONNECTIONS.insert(cookie, row, NO_EXIST);
     match rows::connection(cookie) {
         Some(connection) => Ok(connection),

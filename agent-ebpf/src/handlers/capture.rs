@@ -103,7 +103,7 @@ pub(crate) fn next_segment<E: Entries>(scratch: &mut Scratch) -> bool {
     let entry = walk.entry.get();
     let Some(entries) = walk.entries.get().checked_sub(1) else { return false };
     let Some(Segment { base, len }) = E::read(entry) else { return false };
-    let skip = walk.step.min(walk.skip.get(), len);
+    let skip = walk.skip.get().min(len);
     walk.base.set(base.wrapping_add(skip));
     walk.len.set(len - skip);
     walk.skip.set(walk.skip.get().wrapping_sub(skip));

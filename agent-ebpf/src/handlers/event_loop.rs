@@ -6,11 +6,12 @@
 //! The registers are those of the System V calling convention. All numbers are bits of `f64`: integers that are only compared.
 use crate::{
     emit::{self, Wake, emit},
-    handlers::bytes::observed_by,
+    handlers::bytes::{Moved, observed_by},
     kernel::{
+        access::Access,
         clock::{Thread, now_ns},
         regs::Registers,
-        rows::{self, count},
+        rows,
         runtime::node,
         user,
     },
@@ -128,24 +129,16 @@ pub(crate) fn on_completed() -> Result<(), Reason> {
     begin(row, Slice { cause: slice::NOBODY, ..Slice::default() }, ids, thread, process)
 }
 
-/// A socket call: what was received begins a slice, what is sent is an effect. A call of its own: what it leaves on its stack tells no
-/// ways apart, for the verifier, that are one when it is over.
-#[inline(never)]
-pub(crate) fn on_moved(process: &Process, thread: Thread, cookie: u64, towards: u8) {
-    if let Err(reason) = moved(process, thread, cookie, towards) {
-        count(reason);
-    }
-}
-
+/// A socket call: what was received begins a slice, what is sent is an effect.
 #[inline(always)]
-fn moved(process: &Process, thread: Thread, cookie: u64, towards: u8) -> Result<(), Reason> {
-    let Some(row) = rows::event_loop(thread.pid_tgid) else { return Ok(()) };
-    if towards == direction::EGRESS {
-        return write(row, thread, process);
+pub(crate) fn on_moved<A: Access>(moved: &Moved<'_, A>) -> Result<(), Reason> {
+    let Some(row) = rows::event_loop(moved.thread.pid_tgid) else { return Ok(()) };
+    if moved.direction == direction::EGRESS {
+        return write(row, moved.thread, moved.process);
     }
     let Some(ids) = user::read::<Ids>(row.ids) else { return Ok(()) };
-    let next = Slice { cause: slice::READ, conn: cookie, ..Slice::default() };
-    let begun = begin(row, next, ids, thread, process);
+    let next = Slice { cause: slice::READ, conn: moved.cookie, ..Slice::default() };
+    let begun = begin(row, next, ids, moved.thread, moved.process);
     row.state &= !LATER;
     row.resolvers = [0; 3];
     begun

@@ -31,7 +31,7 @@ pub(crate) fn is_skipped<A, E: Entries>(
     scratch: &mut Scratch,
 ) -> bool {
     let trust = of(&policy.walks, moved.direction);
-    let Some(rows) = rows::walks(moved.cookie, &mut scratch.call.walks) else { return false };
+    let Some(rows) = rows::walks(moved.cookie) else { return false };
     let state = of_mut(&mut rows.walks, moved.direction);
     let begins = state.from == 0 || state.from == trust.refused || state.reached != place.seq;
     if begins {
@@ -46,7 +46,7 @@ pub(crate) fn is_skipped<A, E: Entries>(
     walk.frame_left.set(state.left);
     walk.frame_wanted.set(state.wanted);
     walk.wanted.set(u32::from(state.have > 0));
-    walk_call::<E>(scratch);
+    walk_call::<A, E>(moved, scratch);
     let walk = &scratch.walk;
     state.key = walk.frame_key.get();
     state.have = walk.frame_have.get();
@@ -69,17 +69,17 @@ pub(crate) fn is_skipped<A, E: Entries>(
 
 /// Walks through the frames of a call; what is left to walk is in `want`.
 #[inline(always)]
-fn walk_call<E: Entries>(scratch: &mut Scratch) {
-    let Scratch { call, walk, .. } = scratch;
-    let (shape, address, bytes) = (call.shape.get(), call.address.get(), call.bytes.get());
-    walk.shape.set(shape);
-    walk.want.set(bytes);
-    walk.entry.set(address);
-    walk.entries.set(call.segments.get());
-    walk.skip.set(call.offset.get());
-    walk.base.set(address);
+fn walk_call<A, E: Entries>(moved: &Moved<'_, A>, scratch: &mut Scratch) {
+    let buffer = moved.buffer.resolved();
+    let walk = &mut scratch.walk;
+    walk.shape.set(buffer.shape);
+    walk.want.set(moved.bytes);
+    walk.entry.set(buffer.address);
+    walk.entries.set(buffer.segments);
+    walk.skip.set(buffer.offset);
+    walk.base.set(buffer.address);
     // Payload need not be readable: it is passed over.
-    walk.len.set(if shape == shape::VECTOR { 0 } else { u64::from(bytes) });
+    walk.len.set(if buffer.shape == shape::VECTOR { 0 } else { u64::from(moved.bytes) });
     let mut step = 0;
     while step < STEPS {
         step += 1;
@@ -100,17 +100,17 @@ fn walk_call<E: Entries>(scratch: &mut Scratch) {
 #[inline(always)]
 fn pass(scratch: &mut Scratch) -> bool {
     let walk = &mut scratch.walk;
-    let room = walk.step.min(walk.len.get(), u64::from(walk.want.get()));
+    let room = walk.len.get().min(u64::from(walk.want.get())) as u32;
     let left = walk.frame_left.get();
     let bytes = if left > 0 {
-        let bytes = walk.step.min(u64::from(left), room) as u32;
+        let bytes = left.min(room);
         walk.frame_left.set(left.wrapping_sub(bytes));
         walk.wanted.set(walk.wanted.get() | walk.frame_wanted.get());
         bytes
     } else {
         let have = walk.frame_have.get();
-        let bytes = walk.step.min(u64::from(frame::KEY_BYTES.wrapping_sub(have)), room) as u32;
-        let Some(word) = user::read_few(walk.base.get(), u64::from(bytes)) else { return false };
+        let bytes = frame::KEY_BYTES.wrapping_sub(have).min(room);
+        let Some(word) = user::read_short(walk.base.get(), u64::from(bytes)) else { return false };
         let key = walk.frame_key.get() | (word << ((have & 7) * 8));
         walk.frame_key.set(key);
         walk.frame_have.set(have.wrapping_add(bytes));

@@ -63,7 +63,7 @@ pub(crate) fn meet<A>(
     } else {
         (*of(&connection.last_at_ns, moved.direction), *of(&connection.last_seq, moved.direction))
     };
-    progress(moved, call, place, Passed { at_ns, seq, by_tail: 0 })?;
+    progress(moved, place, Passed { at_ns, seq, by_tail: 0 })?;
     Ok(Outcome::Passed { skip: ahead.max(0) as u32 })
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn meet<A>(
 #[inline(always)]
 pub(crate) fn meet_tail<A>(
     moved: &Moved<'_, A>,
-    call: &mut Call,
+    call: &Call,
     last: u64,
     connection: &mut ConnectionState,
     place: Place,
@@ -84,7 +84,7 @@ pub(crate) fn meet_tail<A>(
     }
     *of_mut(&mut connection.passed, moved.direction) = call.mark.get();
     *of_mut(&mut connection.copied, moved.direction) = 0;
-    progress(moved, call, place, Passed { at_ns: place.at_ns, seq: place.reached, by_tail: 1 })
+    progress(moved, place, Passed { at_ns: place.at_ns, seq: place.reached, by_tail: 1 })
 }
 
 /// Which call passed a mark: this one or the one before.
@@ -97,9 +97,9 @@ struct Passed {
 
 /// Reports a mark. Its record is as old as the one of the call that it comes before or after.
 #[inline(always)]
-fn progress<A>(moved: &Moved<'_, A>, call: &mut Call, place: Place, passed: Passed) -> Result<(), Reason> {
+fn progress<A>(moved: &Moved<'_, A>, place: Place, passed: Passed) -> Result<(), Reason> {
     let header = emit::header_by::<ProgressRecord>(kind::PROGRESS, moved.thread, moved.process);
-    call.passed = ProgressRecord {
+    let record = ProgressRecord {
         header: Header { at_ns: place.at_ns, ..header },
         passed_at_ns: passed.at_ns,
         conn: moved.cookie,
@@ -108,5 +108,5 @@ fn progress<A>(moved: &Moved<'_, A>, call: &mut Call, place: Place, passed: Pass
         by_tail: passed.by_tail,
         reserved: [0; 2],
     };
-    emit(&call.passed, Wake::Timer)
+    emit(&record, Wake::Timer)
 }

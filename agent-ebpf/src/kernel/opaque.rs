@@ -23,12 +23,3 @@ impl<T: Copy> Opaque<T> {
         unsafe { core::ptr::write_volatile(&raw mut self.0, value) }
     }
 }
-
-impl<T: Copy + Ord> Opaque<T> {
-    /// The smaller one. The compiler makes a branch of it; loaded again, the verifier knows as much behind either way, and they are one.
-    #[inline(always)]
-    pub(crate) fn min(&mut self, a: T, b: T) -> T {
-        self.set(if a < b { a } else { b });
-        self.get()
-    }
-}

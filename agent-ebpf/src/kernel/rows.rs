@@ -45,13 +45,11 @@ pub(crate) fn connection(cookie: u64) -> Option<&'static mut ConnectionState> {
     unsafe { row.as_mut() }
 }
 
-/// How far the walks through a connection's frames are; made if there were none, in `room`. `None`: there is no room.
+/// How far the walks through a connection's frames are; made if there were none. `None`: there is no room.
 #[inline(always)]
-pub(crate) fn walks(cookie: u64, room: &mut FrameWalks) -> Option<&'static mut FrameWalks> {
+pub(crate) fn walks(cookie: u64) -> Option<&'static mut FrameWalks> {
     if WALKS.get_ptr(cookie).is_none() {
-        *room = FrameWalks::default();
-        let row: &FrameWalks = room;
-        WALKS.insert(cookie, row, ANY).ok()?;
+        WALKS.insert(cookie, FrameWalks::default(), ANY).ok()?;
     }
     let row = WALKS.get_ptr_mut(cookie)?;
     // SAFETY: a map row, see above.

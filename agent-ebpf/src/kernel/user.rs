@@ -16,12 +16,12 @@ pub(crate) fn copy(to: *mut u8, len: u32, address: u64) -> bool {
     unsafe { generated::bpf_probe_read_user(to.cast::<c_void>(), len, address as *const c_void) == 0 }
 }
 
-/// Up to 8 bytes, in the low bytes of the result.
+/// Up to 7 bytes, in the low bytes of the result.
 #[inline(always)]
-pub(crate) fn read_few(address: u64, len: u64) -> Option<u64> {
-    // More room than is used, for the mask. The compiler knows that it changes nothing; the verifier does not, and must see it.
-    let mut value = 0_u128;
-    copy((&raw mut value).cast(), (black_box(len) & 15) as u32, address).then_some(value as u64)
+pub(crate) fn read_short(address: u64, len: u64) -> Option<u64> {
+    let mut value = 0_u64;
+    // The compiler knows that the mask changes nothing; the verifier does not, and must see it.
+    copy((&raw mut value).cast(), (black_box(len) & 7) as u32, address).then_some(value)
 }
 
 /// Eight bytes of a copy, from `place` on.
